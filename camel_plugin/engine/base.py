@@ -1,0 +1,132 @@
+"""The Engine protocol and what every engine returns. Counts are per instance, energies are sums over utilized instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.engine.mapping import Mapping
+from camel_plugin.workload.problem import Problem
+
+
+class Objective(StrEnum):
+    """What the mapper minimises."""
+
+    EDP = "edp"
+    ENERGY = "energy"
+    LATENCY = "latency"
+
+
+@dataclass(frozen=True)
+class TensorStats:
+    """Accesses of one dataspace at one storage level, words per instance (scalar accesses).
+
+    Attributes:
+        utilized_capacity: words of the tile.
+        reads: words read.
+        fills: words written by the parent level.
+        updates: words written by children (partial or final sums).
+        temporal_reductions: partial sums read back to be added to.
+        energy_J: dynamic energy of all utilized instances.
+    """
+
+    utilized_capacity: int
+    reads: int
+    fills: int
+    updates: int
+    temporal_reductions: int
+    energy_J: float
+
+
+@dataclass(frozen=True)
+class LevelStats:
+    """One storage level.
+
+    Attributes:
+        instances: physical instances.
+        utilized_instances: those that the mapping uses.
+        cycles: cycles this level alone would need.
+        energy_J: dynamic energy of all tensors.
+        leakage_J: of the utilized instances over the whole operation.
+        tensors: dataspaces kept here.
+    """
+
+    instances: int
+    utilized_instances: int
+    cycles: int
+    energy_J: float
+    leakage_J: float
+    tensors: MappingType[str, TensorStats]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Cost of one mapping.
+
+    Attributes:
+        cycles: of the operation, the slowest level decides.
+        computes: multiply-accumulates.
+        utilization: computes / (cycles * compute instances).
+        energy_J: compute + dynamic + leakage.
+        compute_J: of the multiply-accumulates.
+        bound_by: ``compute`` or the name of the slowest level.
+        levels: by name, outermost first.
+    """
+
+    cycles: int
+    computes: int
+    utilization: float
+    energy_J: float
+    compute_J: float
+    bound_by: str
+    levels: MappingType[str, LevelStats]
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """What a mapper found.
+
+    Attributes:
+        mapping: the best one.
+        evaluation: its cost.
+        objective: what was minimised.
+        value: objective value (J s, J or s).
+        lower_bound: no mapping of the map space is below it; equal to ``value`` when proven optimal.
+        evaluated: mappings looked at.
+        wall_s: seconds spent.
+    """
+
+    mapping: Mapping
+    evaluation: Evaluation
+    objective: Objective
+    value: float
+    lower_bound: float
+    evaluated: int
+    wall_s: float
+
+    @property
+    def optimality_gap(self) -> float:
+        """(value - lower_bound) / value; 0 when proven optimal."""
+        return 0.0 if self.value <= 0 else max(0.0, 1.0 - self.lower_bound / self.value)
+
+
+class Engine(Protocol):
+    """Maps one problem on one machine."""
+
+    name: str
+
+    def version(self) -> str:
+        """Version of the tool behind the engine, part of the cache key."""
+        ...
+
+    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+        """The best mapping found within ``budget_s`` seconds.
+
+        Raises:
+            InfeasibleError: no valid mapping exists.
+            EngineError: the engine failed.
+        """
+        ...
