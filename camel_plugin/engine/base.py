@@ -1,4 +1,7 @@
-"""The Engine protocol and what every engine returns. Counts are per instance, energies are sums over utilized instances."""
+"""The Engine protocol and what every engine returns.
+
+Counts are per instance; energies are sums over the utilized instances.
+"""
 
 from __future__ import annotations
 
