@@ -1,0 +1,1 @@
+"""Reading and writing Timeloop v0.4 files."""
