@@ -32,6 +32,8 @@ class LoopConstraints:
         split: for spatial loops, how many of the innermost dimensions run along X.
         min_parallelism: least utilized fraction of the fanout, 0 for none.
         no_temporal_reuse: dataspaces whose tile must not be reused over these loops.
+        no_iteration_over: dataspaces none of whose dimensions may have a loop here (factor 1), whatever
+            dimensions the problem has; Timeloop's ``no_iteration_over_dataspaces``.
     """
 
     factors: Mapping[str, FactorBound] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class LoopConstraints:
     split: int | None = None
     min_parallelism: float = 0.0
     no_temporal_reuse: frozenset[str] = frozenset()
+    no_iteration_over: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
