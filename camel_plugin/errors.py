@@ -14,10 +14,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class CamelError(Exception):
     """Base of all errors raised on purpose by this project."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders whole, whatever their constructors ask for.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[CamelError], args: tuple[Any, ...], state: dict[str, Any]) -> CamelError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(CamelError):

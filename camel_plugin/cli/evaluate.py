@@ -1,0 +1,71 @@
+"""``camel eval`` (also ``camel-eval``): one training step on one machine, and on those beside it."""
+
+from __future__ import annotations
+
+from camel_plugin.cli import options
+from camel_plugin.cli.options import ObjectiveName
+
+
+def eval_command(
+    arch: options.Arch,
+    net: options.Net,
+    baseline: options.Baselines = None,
+    settings: options.Settings = None,
+    input: options.Input = None,
+    batch: options.Batch = None,
+    micro_batch: options.MicroBatch = None,
+    schedule: options.ScheduleOption = None,
+    refresh: options.Refresh = "lifetime",
+    temperature: options.Temperature = None,
+    objective: options.ObjectiveOption = ObjectiveName.EDP,
+    engine: options.Engine = "native",
+    budget: options.Budget = 2.0,
+    jobs: options.Jobs = None,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
+    no_cache: options.NoCache = False,
+) -> None:
+    """Evaluate one training step: time, energy by part, refresh, DRAM traffic, lifetimes."""
+    import json
+    import sys
+
+    import typer
+    from rich.console import Console
+
+    from camel_plugin.cli.progress import MappingProgress
+    from camel_plugin.engine.cache import Cache, default_folder
+    from camel_plugin.evaluate import compare, problem_files
+    from camel_plugin.report import export, table
+
+    if out is not None:
+        export.check_writable(out)
+    errors = Console(stderr=True)
+    try:
+        with MappingProgress(errors) as progress:
+            result = compare(
+                [arch, *(baseline or [])],
+                net,
+                overrides=options.parse_settings(settings),
+                input=options.parse_input(input),
+                batch=batch,
+                micro_batch=micro_batch,
+                schedule=schedule.value if schedule else None,
+                refresh=refresh,
+                temperature_C=temperature,
+                objective=objective.value,
+                engine=engine,
+                budget_s=budget,
+                workers=jobs,
+                cache=None if no_cache else Cache(default_folder()),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        errors.print("interrupted; finished mappings are in the cache and will not be done again")
+        raise typer.Exit(130) from None
+    if out is not None:
+        export.write(result, out, extra=problem_files(result))
+    if as_json:
+        json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False)
+        sys.stdout.write("\n")
+    else:
+        table.render(result, Console())

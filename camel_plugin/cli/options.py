@@ -1,0 +1,82 @@
+"""Options that several commands share, and the parsing of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camel_plugin.errors import InputError
+
+
+class Schedule(StrEnum):
+    """Training schedules."""
+
+    STORE_ALL = "store-all"
+    CHECKPOINT = "checkpoint"
+    REVERSIBLE = "reversible"
+
+
+class ObjectiveName(StrEnum):
+    """What the mapper minimises."""
+
+    EDP = "edp"
+    ENERGY = "energy"
+    LATENCY = "latency"
+
+
+Arch = Annotated[str, typer.Option(help="Machine: a name of `camel list`, a machine file, or Timeloop v0.4 files.")]
+Net = Annotated[str, typer.Option(help="Network: a name of `camel list`, a network file, or package.module:factory.")]
+Baselines = Annotated[list[str] | None, typer.Option("--baseline", help="Machine to compare with; repeatable.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Machine parameter.")]
+Input = Annotated[str | None, typer.Option(metavar="C,H,W", help="Shape of one sample, in place of the file's.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Samples of one step.")]
+MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples of one run of an operation.")]
+ScheduleOption = Annotated[Schedule | None, typer.Option(help="Training schedule.")]
+Refresh = Annotated[str, typer.Option(help="Refresh policy: conventional, occupied, lifetime, none or a registered one.")]
+Temperature = Annotated[float | None, typer.Option(metavar="C", help="Die temperature in degrees Celsius.")]
+ObjectiveOption = Annotated[ObjectiveName, typer.Option(help="What the mapper minimises.")]
+Engine = Annotated[str, typer.Option(help="Engine that maps: native, or another registered one.")]
+Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Mapping time of one distinct problem.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default one a core.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result.json, operations.csv, mappings ...")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print result.json and nothing else.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Map anew, and store nothing.")]
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
+    """``KEY=VALUE`` strings as a dict.
+
+    Raises:
+        InputError: one has no ``=``, or a key stands twice with different values.
+    """
+    parsed: dict[str, str] = {}
+    for entry in settings or ():
+        key, separator, value = entry.partition("=")
+        if not separator or not key.strip():
+            raise InputError("not KEY=VALUE", field="--set", value=entry)
+        key = key.strip()
+        if parsed.get(key, value) != value:
+            raise InputError(f"{key} is set twice", field="--set", value=entry, suggestion="give it once")
+        parsed[key] = value
+    return parsed
+
+
+def parse_input(text: str | None) -> tuple[int, ...] | None:
+    """``3,32,32`` as a tuple of positive integers.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise InputError("not a shape", field="--input", value=text, suggestion="write 3,32,32")
+    return shape

@@ -1,0 +1,75 @@
+"""Mapping results on disk, keyed by content: same machine, problem, objective and engine, same result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from camel_plugin.engine.base import MapResult
+
+_RESULT = TypeAdapter(MapResult)
+
+
+def default_folder() -> Path:
+    """``$CAMEL_CACHE``, else ``camel-plugin`` in the user's cache folder (XDG)."""
+    if folder := os.environ.get("CAMEL_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camel-plugin"
+
+
+def content_key(*parts: Any) -> str:
+    """SHA-256 of the content of ``parts``: dataclasses by their compared fields, sets sorted, labels left out."""
+    text = json.dumps([_plain(part) for part in parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        content = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.compare}
+        return {"": type(value).__name__, **content}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return repr(value)
+    return value
+
+
+class Cache:
+    """A folder of results. Entries appear whole or not at all; an unreadable one counts as absent.
+
+    Args:
+        folder: made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> MapResult | None:
+        """The stored result, or None."""
+        try:
+            return _RESULT.validate_json((self.folder / f"{key}.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def put(self, key: str, result: MapResult) -> None:
+        """Store a result. A folder that cannot be written makes the cache useless, not the run."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+            with os.fdopen(handle, "wb") as file:
+                file.write(_RESULT.dump_json(result))
+            Path(name).replace(self.folder / f"{key}.json")
+        except OSError:
+            return

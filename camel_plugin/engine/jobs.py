@@ -1,0 +1,109 @@
+"""Many problems through one engine: identical ones once, known ones from the cache, the rest on all cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.engine.base import Engine, MapResult, Objective
+from camel_plugin.engine.cache import Cache, content_key
+from camel_plugin.plugins import load
+from camel_plugin.workload.problem import Problem
+
+Progress = Callable[[int, int, str], None]
+"""Called with (distinct problems done, distinct problems in all, what was finished)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One problem on one machine; ``label`` is for progress only."""
+
+    machine: Machine
+    problem: Problem
+    label: str
+
+
+def map_all(
+    engine_name: str,
+    jobs: Sequence[Job],
+    *,
+    objective: Objective,
+    budget_s: float,
+    workers: int | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> list[MapResult]:
+    """Map every job; results stand in the order of ``jobs``.
+
+    Args:
+        engine_name: registered engine.
+        jobs: problems with their machines.
+        objective: what the mapper minimises.
+        budget_s: wall-clock budget of one problem.
+        workers: processes, default one a core.
+        cache: where finished results are kept, also when the run is interrupted.
+        progress: called after each distinct problem.
+
+    Raises:
+        UnknownNameError: no such engine.
+        InfeasibleError: some problem has no valid mapping.
+        EngineError: the engine failed.
+    """
+    engine: Engine = load("engines", engine_name)()
+    keys = [
+        content_key(engine.name, engine.version(), job.machine.nodes, job.machine.cycle_s, job.machine.homes,
+                    job.problem, objective, budget_s)
+        for job in jobs
+    ]  # fmt: skip
+    distinct = dict(zip(reversed(keys), reversed(jobs), strict=True))
+    results: dict[str, MapResult] = {}
+    if cache:
+        results = {key: found for key in distinct if (found := cache.get(key)) is not None}
+    pending = {key: job for key, job in reversed(distinct.items()) if key not in results}
+
+    def finished(key: str, result: MapResult) -> None:
+        results[key] = result
+        if cache:
+            cache.put(key, result)
+        if progress:
+            progress(len(results), len(distinct), distinct[key].label)
+
+    if progress:
+        progress(len(results), len(distinct), "cache")
+    workers = min(workers or os.cpu_count() or 1, len(pending))
+    if workers <= 1:
+        for key, job in pending.items():
+            finished(key, engine.map(job.machine, job.problem, objective, budget_s))
+    else:
+        _map_in_processes(engine, pending, objective, budget_s, workers, finished)
+    return [results[key] for key in keys]
+
+
+def _map_in_processes(
+    engine: Engine,
+    pending: dict[str, Job],
+    objective: Objective,
+    budget_s: float,
+    workers: int,
+    finished: Callable[[str, MapResult], None],
+) -> None:
+    # spawn: a forked child would inherit torch's threads. Children leave Ctrl-C to the parent.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    try:
+        futures = {
+            pool.submit(engine.map, job.machine, job.problem, objective, budget_s): key for key, job in pending.items()
+        }
+        for future in as_completed(futures):
+            finished(futures[future], future.result())
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
