@@ -17,6 +17,7 @@ class Constant:
         node_nm: technology node it holds for, None where that has no meaning.
         temperature_C: temperature it holds at, None where unknown or meaningless.
         confirmed: False for a recalled or assumed figure; reports mark those.
+        what: what the number is, in words for tables and reports.
     """
 
     value: float
@@ -25,6 +26,7 @@ class Constant:
     node_nm: float | None = None
     temperature_C: float | None = None
     confirmed: bool = True
+    what: str = ""
 
 
 @dataclass(frozen=True)
