@@ -1,0 +1,98 @@
+"""Machines: machine files, their rendering to Timeloop v0.4, and reading that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from camel_plugin import resources
+from camel_plugin.arch.machine import Machine
+from camel_plugin.arch.machine_file import MachineFile, is_machine_file, read_machine_file
+from camel_plugin.arch.parameters import Parameter
+from camel_plugin.arch.render import render
+from camel_plugin.arch.v04.yaml_source import load_yaml
+from camel_plugin.errors import SpecError
+
+__all__ = ["Machine", "MachineFile", "Parameter", "load_machine", "load_machine_file", "render_machine"]
+
+
+def load_machine(
+    name_or_path: str, overrides: Mapping[str, str] | None = None, *, temperature_C: float | None = None
+) -> Machine:
+    """A machine, ready to be mapped on.
+
+    Args:
+        name_or_path: name of a registered machine (``camel``), path of a machine file, or ordinary Timeloop v0.4
+            files: one path, a folder, or several paths joined by commas.
+        overrides: parameter name -> text of a YAML scalar; machine files only.
+        temperature_C: replaces the machine's ``temperature``, in degrees Celsius; machine files only.
+
+    Raises:
+        SpecError: the files are wrong, or parameters are given for files that have none.
+        UnknownNameError: no such machine, parameter, field or component.
+    """
+    from camel_plugin.arch.v04.reader import read_machine
+
+    given = _overrides(overrides, temperature_C)
+    files = _timeloop_files(name_or_path)
+    if files is None:
+        machine_file = load_machine_file(name_or_path, given)
+        text = render(machine_file)
+        machine = read_machine([(f"{machine_file.path} (rendered)", text)])
+        unconfirmed = (*machine_file.unconfirmed, *machine.unconfirmed)
+        return replace(machine, name=machine_file.name, yaml=text, unconfirmed=unconfirmed)
+    if given:
+        raise SpecError(
+            "a Timeloop v0.4 file has no parameters to set",
+            file=name_or_path,
+            value=", ".join(given),
+            suggestion="change the file, or make a template and a machine file of it",
+        )
+    return read_machine([(str(file), _text(file)) for file in files])
+
+
+def load_machine_file(name_or_path: str, overrides: Mapping[str, str] | None = None) -> MachineFile:
+    """The parameters and the template behind a machine; arguments and errors as in :func:`load_machine`."""
+    return read_machine_file(resources.find("arch_specs", name_or_path), overrides)
+
+
+def render_machine(
+    name_or_path: str, overrides: Mapping[str, str] | None = None, *, temperature_C: float | None = None
+) -> str:
+    """Timeloop v0.4 text of a machine; arguments and errors as in :func:`load_machine`."""
+    if _timeloop_files(name_or_path) is not None:
+        return load_machine(name_or_path, overrides, temperature_C=temperature_C).yaml
+    return render(load_machine_file(name_or_path, _overrides(overrides, temperature_C)))
+
+
+def _overrides(overrides: Mapping[str, str] | None, temperature_C: float | None) -> dict[str, str]:
+    given = dict(overrides or {})
+    if temperature_C is not None:
+        given["temperature"] = repr(temperature_C)
+    return given
+
+
+def _timeloop_files(name_or_path: str) -> list[Path] | None:
+    """The files of an ordinary Timeloop v0.4 specification, None for a machine file or a name."""
+    path = Path(name_or_path)
+    if path.is_dir():
+        files = sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
+        if not files:
+            raise SpecError("the folder holds no YAML files", file=name_or_path)
+        return files
+    if "," in name_or_path and not path.is_file():
+        parts = [_timeloop_files(part) or [Path(part)] for part in name_or_path.split(",") if part]
+        return [file for part in parts for file in part]
+    if path.suffix in {".yaml", ".yml"} and path.is_file() and not is_machine_file(load_yaml(path)):
+        return [path]
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"is not UTF-8 text (byte {error.start})", file=str(path)) from error
