@@ -1,0 +1,290 @@
+"""Residency: which tensor rests whole in which on-chip storage, and on what machine an operation is then mapped.
+
+A tensor is resident from its first write to its last use or not at all; a tensor that is not
+resident rests in the outermost level and is staged by tiles, as the mapper sees fit. Tensors that
+nothing in the step writes (the network's input) arrive from outside and rest in the outermost level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from camel_plugin.arch.machine import Fanout, Machine, Storage
+from camel_plugin.schedule.liveness import LiveRange, in_place, live_ranges
+from camel_plugin.workload.step import Operation, Pass, Step, Tensor, TensorKind
+
+WORKING_SHARE = 1 / 8
+"""Share of a storage left to tiles while an operation stages an operand through it."""
+
+QUANTA = 16
+"""Capacity left beside idle residents is rounded down to this fraction, so that distinct problems stay few."""
+
+
+@dataclass(frozen=True)
+class Spill:
+    """A tensor that rests in the outermost level.
+
+    Attributes:
+        tensor: its name.
+        bytes: its size there.
+        reason: why no on-chip storage holds it.
+    """
+
+    tensor: str
+    bytes: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where every tensor of a step rests.
+
+    Attributes:
+        homes: tensor -> storage level.
+        words: tensor -> words it occupies there (bounding box, padding included).
+        ranges: tensor -> live range.
+        overlays: resident tensor -> resident tensor of the same level whose words it takes over.
+        operation_homes: operation -> dataspace -> on-chip home, for :meth:`Machine.with_homes`.
+        peak_bytes: on-chip level -> most bytes of residents at any moment (tiles not counted).
+        spills: every tensor in the outermost level.
+        index: operation -> its place in the order.
+    """
+
+    homes: Mapping[str, str]
+    words: Mapping[str, int]
+    ranges: Mapping[str, LiveRange]
+    overlays: Mapping[str, str]
+    operation_homes: Mapping[str, Mapping[str, str]]
+    peak_bytes: Mapping[str, float]
+    spills: tuple[Spill, ...]
+    index: Mapping[str, int]
+
+    def residents(self, level: str, operation: str) -> tuple[str, ...]:
+        """Tensors that live in ``level`` during ``operation``, operands and results included."""
+        index = self.index[operation]
+        return tuple(name for name, home in self.homes.items() if home == level and index in self.ranges[name])
+
+
+def shared_storages(machine: Machine) -> tuple[Storage, ...]:
+    """On-chip storages that the whole machine shares (outside any fanout), outermost first."""
+    shared: list[Storage] = []
+    for node in machine.nodes:
+        if isinstance(node, Fanout) and node.size > 1:
+            break
+        if isinstance(node, Storage) and node != machine.storages[0] and not node.is_dram:
+            shared.append(node)
+    return tuple(shared)
+
+
+def may_keep(machine: Machine, storage: Storage, dataspace: str) -> bool:
+    """The specification lets ``storage`` keep ``dataspace``: no bypass, no parallel peer that must keep it."""
+    if dataspace in storage.keep:
+        return True
+    peers = (s for s in machine.storages if storage.parallel is not None and s.parallel == storage.parallel)
+    return dataspace not in storage.bypass and not any(dataspace in peer.keep for peer in peers)
+
+
+def rows(storage: Storage, words: float) -> int:
+    """Accesses (rows of ``width`` bits) that ``words`` words fill."""
+    return math.ceil(words * storage.datawidth_bits / storage.width_bits)
+
+
+def place(machine: Machine, step: Step) -> Placement:
+    """Give every tensor a home.
+
+    Tensors are tried in the order of traffic to the outermost level saved per byte and unit of time
+    (uses / time alive, both over all repeats, time at full utilisation), ties by order of use.
+    One becomes resident if at every moment of its life it fits beside the residents so far and, during
+    operations that stage another operand through the storage, :data:`WORKING_SHARE` of it stays free.
+
+    Raises:
+        WorkloadError: the step uses unknown or unwritten tensors.
+    """
+    return _Placer(machine, step).run()
+
+
+def operation_machine(machine: Machine, placement: Placement, operation: Operation) -> Machine:
+    """The machine to map ``operation`` on.
+
+    Residents that are operands are pinned to their homes. Residents that only wait there narrow the
+    storage where a staged operand needs tiles in it; where none does, the capacity is left as it is,
+    so that equal problems stay equal.
+    """
+    homes = placement.operation_homes[operation.name]
+    pinned = machine.with_homes(homes)
+    operands = {operation.roles[dataspace] for dataspace in homes}
+    nodes = list(pinned.nodes)
+    for position, node in enumerate(nodes):
+        if not isinstance(node, Storage) or node.depth is None or not _stages(pinned, node, operation, homes):
+            continue
+        waiting = (name for name in placement.residents(node.name, operation.name) if name not in operands)
+        idle = sum(rows(node, placement.words[name]) for name in waiting)
+        if idle:
+            nodes[position] = replace(node, depth=(node.depth - idle) * QUANTA // node.depth * node.depth // QUANTA)
+    return replace(pinned, nodes=tuple(nodes))
+
+
+def _stages(machine: Machine, storage: Storage, operation: Operation, homes: Mapping[str, str]) -> bool:
+    """Some operand of ``operation`` without a home on chip may have tiles in ``storage``."""
+    return any(name not in homes and may_keep(machine, storage, name) for name in operation.roles)
+
+
+def _words(step: Step) -> dict[str, int]:
+    """Words of every tensor: its values, or the largest box that an operation touches in it."""
+    words = {name: tensor.elements for name, tensor in step.tensors.items()}
+    for operation in step.operations:
+        if operation.problem is None:
+            continue
+        boxes: dict[str, int] = {}
+        for dataspace, name in operation.roles.items():
+            boxes[name] = boxes.get(name, 0) + operation.problem.volume(dataspace)
+        for name, box in boxes.items():
+            words[name] = max(words[name], box)
+    return words
+
+
+class _Placer:
+    """State of the greedy placement."""
+
+    def __init__(self, machine: Machine, step: Step) -> None:
+        self.machine = machine
+        self.step = step
+        self.levels = shared_storages(machine)
+        self.ranges = live_ranges(step)
+        self.pairs = in_place(step, self.ranges)
+        self.words = _words(step)
+        self.homes: dict[str, str] = {}
+        self.used = {level.name: [0] * len(step.operations) for level in self.levels}
+        self.dataspaces = self._forward_dataspaces()
+
+    def run(self) -> Placement:
+        """Place until a whole round finds no more room: a resident operand frees the share of its tiles."""
+        order = sorted(self.ranges, key=self._value, reverse=True)
+        reasons: dict[str, str] = {}
+        placed = True
+        while placed:
+            placed = False
+            for name in order:
+                if name not in self.homes:
+                    home, reasons[name] = self._home(name)
+                    if home is not None:
+                        self._settle(name, home)
+                        placed = True
+        return self._result(reasons)
+
+    def _forward_dataspaces(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Dataspaces that weights play in forward operations, and those that only data play."""
+        weights, everything = set(), set()
+        for operation in self.step.operations:
+            if operation.pass_ is Pass.FORWARD:
+                everything |= set(operation.roles)
+                kinds = {space: self.step.tensors[name].kind for space, name in operation.roles.items()}
+                weights |= {space for space, kind in kinds.items() if kind is TensorKind.WEIGHT}
+        return frozenset(weights), frozenset(everything - weights)
+
+    def _holders(self, tensor: Tensor) -> list[Storage]:
+        """Storages that may hold the tensor, the preferred one first.
+
+        Weights and optimizer state belong where forward operations may keep their weights, all other
+        values where they may keep their inputs and outputs alike. The gradient of a weight is a
+        gradient by nature and a weight by shape: it may rest in either.
+        """
+        weights, data = self.dataspaces
+        by_kind = {
+            TensorKind.WEIGHT: (weights,),
+            TensorKind.OPTIMIZER_STATE: (weights,),
+            TensorKind.WEIGHT_GRAD: (data, weights),
+        }
+        holders = (
+            level
+            for spaces in by_kind.get(tensor.kind, (data,))
+            for level in self.levels
+            if all(may_keep(self.machine, level, space) for space in spaces)
+        )
+        return list(dict.fromkeys(holders))
+
+    def _value(self, name: str) -> tuple[float, int, int]:
+        live, operations = self.ranges[name], self.step.operations
+        uses = sum(((name in op.reads) + (name in op.writes)) * op.repeats for op in operations)
+        alive = sum(self._cycles(op) * op.repeats for op in operations[live.first : live.last + 1])
+        return uses / alive, -self.words[name], -live.first
+
+    def _cycles(self, operation: Operation) -> float:
+        """Rough duration: full utilisation."""
+        lanes = self.machine.vector.lanes if self.machine.vector else 1
+        macs = self.machine.instances(self.machine.compute.name)
+        return max(1.0, operation.macs / macs, operation.vector_ops / lanes)
+
+    def _home(self, name: str) -> tuple[Storage | None, str]:
+        tensor, live = self.step.tensors[name], self.ranges[name]
+        if not live.produced:
+            return None, "comes from outside the step"
+        reason = f"no shared on-chip storage may hold {tensor.kind} tensors"
+        for level in self._holders(tensor):
+            need = rows(level, self.words[name])
+            if level.depth is not None and need > level.depth:
+                reason = f"{self.words[name]} words, {level.name} has {level.capacity_words}"
+                continue
+            full = next((i for i in range(live.first, live.last + 1) if not self._fits(name, level, need, i)), None)
+            if full is None:
+                return level, ""
+            reason = f"no room in {level.name} during {self.step.operations[full].name}"
+        return None, reason
+
+    def _fits(self, name: str, level: Storage, need: int, index: int) -> bool:
+        if level.depth is None:
+            return True
+        operation = self.step.operations[index]
+        homes = {space: "" for space, operand in operation.roles.items() if operand == name or operand in self.homes}
+        staged = _stages(self.machine, level, operation, homes)
+        room = level.depth - (math.ceil(level.depth * WORKING_SHARE) if staged else 0)
+        return self.used[level.name][index] + need - self._shared(name, level, index) <= room
+
+    def _overlaid(self, name: str, level: Storage) -> list[tuple[str, str]]:
+        """Pairs (output, input) of in-place operations that ``name`` forms with residents of ``level``."""
+        pairs = [pair for pair in self.pairs.items() if name in pair]
+        return [pair for pair in pairs if all(one == name or self.homes.get(one) == level.name for one in pair)]
+
+    def _shared(self, name: str, level: Storage, index: int) -> int:
+        """Rows that ``name`` shares with residents of ``level`` during the operation at ``index``."""
+        return sum(
+            min(rows(level, self.words[one]) for one in pair)
+            for pair in self._overlaid(name, level)
+            if self.ranges[pair[0]].first == index
+        )
+
+    def _settle(self, name: str, level: Storage) -> None:
+        need = rows(level, self.words[name])
+        for index in range(self.ranges[name].first, self.ranges[name].last + 1):
+            self.used[level.name][index] += need - self._shared(name, level, index)
+        self.homes[name] = level.name
+
+    def _result(self, reasons: Mapping[str, str]) -> Placement:
+        outermost = self.machine.storages[0]
+        homes = {name: self.homes.get(name, outermost.name) for name in self.ranges}
+        return Placement(
+            homes=homes,
+            words=self.words,
+            ranges=self.ranges,
+            overlays={out: dying for out, dying in self.pairs.items() if self._resident_together(out, dying)},
+            operation_homes={
+                op.name: {space: self.homes[name] for space, name in op.roles.items() if name in self.homes}
+                for op in self.step.operations
+            },
+            peak_bytes={
+                level.name: level.bits(max(self.used[level.name], default=0) * level.width_bits / level.datawidth_bits)
+                / 8
+                for level in self.levels
+            },
+            spills=tuple(
+                Spill(name, outermost.bits(self.step.tensors[name].elements) / 8, reasons[name])
+                for name in self.ranges
+                if name not in self.homes
+            ),
+            index={op.name: index for index, op in enumerate(self.step.operations)},
+        )
+
+    def _resident_together(self, output: str, dying: str) -> bool:
+        return output in self.homes and self.homes[output] == self.homes.get(dying)
