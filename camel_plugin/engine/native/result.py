@@ -1,0 +1,57 @@
+"""What the model says about a batch of mappings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from camel_plugin.engine.native.batch import MappingBatch
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Costs of B mappings; counts are words per instance, energies sums over utilized instances.
+
+    S storages outermost first, T dataspaces in problem order; entries of bypassed dataspaces are 0.
+
+    Attributes:
+        batch: what was evaluated.
+        fits: [B] capacity and mesh are respected and every dataspace is kept somewhere.
+        cycles: [B] of the operation; the slowest level decides.
+        energy_J: [B] compute + dynamic + leakage.
+        compute_cycles: [B] iterations of the temporal loops.
+        compute_J: energy of all multiply-accumulates.
+        level_cycles: [B, S] cycles that the level's bandwidth asks for.
+        level_energy_J: [B, S] dynamic.
+        leakage_J: [B, S] of the utilized instances.
+        utilized_instances: [B, S].
+        utilized_capacity: [B, S, T] words of the tile.
+        reads: [B, S, T].
+        fills: [B, S, T].
+        updates: [B, S, T].
+        temporal_reductions: [B, S, T].
+        tensor_energy_J: [B, S, T] dynamic.
+    """
+
+    batch: MappingBatch
+    fits: Bools
+    cycles: Ints
+    energy_J: Floats
+    compute_cycles: Ints
+    compute_J: float
+    level_cycles: Ints
+    level_energy_J: Floats
+    leakage_J: Floats
+    utilized_instances: Ints
+    utilized_capacity: Ints
+    reads: Ints
+    fills: Ints
+    updates: Ints
+    temporal_reductions: Ints
+    tensor_energy_J: Floats
