@@ -1,0 +1,197 @@
+"""What every report says, whatever it is written in: sums, ratios, lifetimes and warnings of a result."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from camel_plugin.result import ENERGY_PARTS, LifetimeResult, OperationResult, StepResult
+
+PART_NAMES = dict(zip(ENERGY_PARTS, ("compute", "on-chip dynamic", "leakage", "refresh", "DRAM"), strict=True))
+
+# Okabe & Ito's palette: told apart by colour-blind readers too.
+PART_COLOURS = dict(zip(ENERGY_PARTS, ("#0072B2", "#56B4E9", "#999999", "#D55E00", "#E69F00"), strict=True))
+
+PASSES = ("forward", "reconstruct", "input_grad", "weight_grad", "update")
+
+CAMEL_PUBLISHED = (
+    "2.5x faster, 2.8x less energy: Zhang et al., HPCA 2024, arXiv 2305.03148v3, abstract; "
+    "against the other platforms, on DuDNN"
+)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Sums over some operations.
+
+    Attributes:
+        name: of the pass, or ``total``.
+        latency_s: time.
+        energy_J: sum of the parts.
+        parts_J: energy by part, keyed as in ``ENERGY_PARTS``.
+        macs: multiply-accumulates.
+        dram_bytes: moved to and from DRAM.
+    """
+
+    name: str
+    latency_s: float
+    energy_J: float
+    parts_J: dict[str, float]
+    macs: int
+    dram_bytes: float
+
+
+def passes(result: StepResult) -> list[Costs]:
+    """The passes that occur, in the order of a training step."""
+    groups: dict[str, list[OperationResult]] = {name: [] for name in PASSES}
+    for operation in result.operations:
+        groups.setdefault(operation.pass_, []).append(operation)
+    return [
+        Costs(
+            name=name,
+            latency_s=math.fsum(operation.latency_s for operation in group),
+            energy_J=math.fsum(operation.energy_J for operation in group),
+            parts_J={part: math.fsum(getattr(operation, part) for operation in group) for part in ENERGY_PARTS},
+            macs=sum(operation.macs for operation in group),
+            dram_bytes=math.fsum(operation.dram_bytes for operation in group),
+        )
+        for name, group in groups.items()
+        if group
+    ]
+
+
+def total(result: StepResult) -> Costs:
+    """The totals of the result as one more row."""
+    totals = result.totals
+    return Costs(
+        name="total",
+        latency_s=totals.latency_s,
+        energy_J=totals.energy_J,
+        parts_J={part: getattr(totals, part) for part in ENERGY_PARTS},
+        macs=totals.macs,
+        dram_bytes=totals.dram_bytes,
+    )
+
+
+def headline(result: StepResult) -> str:
+    """What was evaluated, on what, and how, in one line."""
+    settings = result.settings
+    named = [
+        ("schedule", "{} schedule"),
+        ("batch", "batch {}"),
+        ("micro_batch", "micro-batch {}"),
+        ("refresh", "refresh {}"),
+        ("temperature_C", "{:g} C"),
+    ]
+    parts = [text.format(settings[key]) for key, text in named if settings.get(key) is not None]
+    return f"{result.net} on {result.arch}: " + ", ".join([*parts, f"{result.engine} engine"])
+
+
+def warnings(result: StepResult) -> list[str]:
+    """What is missing from the numbers; empty when nothing is."""
+    meanings = {
+        "unsupported": "NOT IN THESE NUMBERS (operator without a cost model)",
+        "not_reached": "NOT REACHED by the forward pass, so not in these numbers",
+    }
+    return [f"{meaning}: {entry}" for key, meaning in meanings.items() for entry in result.coverage.get(key, ())]
+
+
+def machines(result: StepResult) -> list[tuple[str, StepResult]]:
+    """The evaluated machine and its baselines, each with a label that also says which settings differ."""
+    own = _scalars(result)
+    labelled = [(result.arch, result)]
+    for baseline in result.baselines:
+        theirs = _scalars(baseline)
+        differing = [f"{key}={theirs.get(key)}" for key in {**own, **theirs} if own.get(key) != theirs.get(key)]
+        labelled.append((f"{baseline.arch} ({', '.join(differing)})" if differing else baseline.arch, baseline))
+    return labelled
+
+
+def ratio(baseline: float, own: float) -> float | None:
+    """``baseline / own``: above 1 the evaluated machine is the better one; None where it means nothing."""
+    return baseline / own if own > 0 else None
+
+
+@dataclass(frozen=True)
+class Longest:
+    """The longest life that data of one tensor have in one eDRAM level.
+
+    Attributes:
+        operation: during or up to the end of which it is.
+        lifetime: of the data.
+    """
+
+    operation: str
+    lifetime: LifetimeResult
+
+    @property
+    def ratio(self) -> float:
+        """Lifetime over retention time."""
+        return self.lifetime.lifetime_s / self.lifetime.retention_s
+
+    @property
+    def refreshes_needed(self) -> int:
+        """Refreshes that keep each datum intact, whatever the policy does (Zhang et al., HPCA 2024)."""
+        return math.floor(self.ratio)
+
+
+def longest_lifetimes(result: StepResult, count: int | None = 8) -> list[Longest]:
+    """The ``count`` longest lifetimes (None for all), against the retention time of their level, longest first."""
+    longest: dict[tuple[str, str], Longest] = {}
+    for operation in result.operations:
+        for lifetime in operation.lifetimes:
+            entry = Longest(operation.name, lifetime)
+            key = (lifetime.tensor, lifetime.level)
+            if key not in longest or entry.ratio > longest[key].ratio:
+                longest[key] = entry
+    return sorted(longest.values(), key=lambda entry: -entry.ratio)[:count]
+
+
+def has_edram(result: StepResult) -> bool:
+    """Whether any level of the machine has a retention time."""
+    return bool(result.settings.get("retention_s")) or any(operation.lifetimes for operation in result.operations)
+
+
+def bounds(result: StepResult) -> list[tuple[str, float]]:
+    """What the time is bound by: (``compute``, ``vector`` or a storage level, share of the time), largest first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for operation in result.operations:
+        seconds[operation.bound_by] += operation.latency_s
+    whole = sum(seconds.values())
+    return sorted(((name, part / whole) for name, part in seconds.items() if part > 0), key=lambda entry: -entry[1])
+
+
+def remarks(result: StepResult) -> list[str]:
+    """Refresh stalls, corrupted bits, proof of the mappings, and the notes of the result and its baselines."""
+    lines = []
+    stalls = sum(operation.stall_cycles for operation in result.operations)
+    if stalls:
+        share = stalls / result.totals.cycles
+        lines.append(f"refresh stalls: {stalls:,} of {result.totals.cycles:,} cycles ({share:.1%})")
+    worst = max(result.operations, key=lambda operation: operation.corrupted_share, default=None)
+    if worst is not None and worst.corrupted_share > 0:
+        lines.append(f"corrupted bits: expected share up to {worst.corrupted_share:.3g} (in {worst.name})")
+    mapped = [operation for operation in result.operations if operation.optimality_gap is not None]
+    if mapped:
+        lines.append(_proof(mapped))
+    lines += result.notes
+    for label, baseline in machines(result)[1:]:
+        lines += [f"{label}: {note}" for note in baseline.notes if note not in result.notes]
+    return lines
+
+
+def _proof(mapped: Sequence[OperationResult]) -> str:
+    gaps = [(operation.optimality_gap or 0.0, operation.name) for operation in mapped]
+    proven = sum(gap == 0 for gap, _ in gaps)
+    line = f"mappings: {proven} of {len(gaps)} operations proven optimal"
+    gap, name = max(gaps)
+    return line if proven == len(gaps) else f"{line}, largest gap {gap:.2%} (in {name})"
+
+
+def _scalars(result: StepResult) -> dict[str, Any]:
+    """Settings that can be compared, the overridden parameters among them."""
+    settings = {**result.settings, **(result.settings.get("overrides") or {}), "engine": result.engine}
+    return {key: value for key, value in settings.items() if value is None or isinstance(value, str | int | float)}
