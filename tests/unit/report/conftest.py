@@ -11,10 +11,10 @@ from camel_plugin.result import LevelResult, LifetimeResult, OperationResult, St
 RETENTION_S = 3.35e-6
 
 
-def make_operation(name: str = "conv1", pass_: str = "forward", **changes) -> OperationResult:
+def make_operation(name: str = "conv1", phase: str = "forward", **changes) -> OperationResult:
     base = OperationResult(
         name=name,
-        pass_=pass_,
+        pass_=phase,
         kind="conv2d",
         partner=None,
         repeats=1,

@@ -25,7 +25,9 @@ def test_json_round_trip(result, tmp_path):
     read = json.loads((tmp_path / "out/result.json").read_text())
     assert read == json.loads(json.dumps(result.to_dict()))
     assert read["schema"] == 1
-    assert read["operations"][0]["pass"] == "forward"
+    assert {operation["pass"] for operation in read["operations"]} == {
+        operation.pass_ for operation in result.operations
+    }
 
 
 def test_returns_the_files_it_wrote(result, tmp_path):
