@@ -49,7 +49,7 @@ def load_machine(
             value=", ".join(given),
             suggestion="change the file, or make a template and a machine file of it",
         )
-    return read_machine([(str(file), _text(file)) for file in files])
+    return read_machine(files)
 
 
 def load_machine_file(name_or_path: str, overrides: Mapping[str, str] | None = None) -> MachineFile:
@@ -87,12 +87,3 @@ def _timeloop_files(name_or_path: str) -> list[Path] | None:
     if path.suffix in {".yaml", ".yml"} and path.is_file() and not is_machine_file(load_yaml(path)):
         return [path]
     return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", file=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(f"is not UTF-8 text (byte {error.start})", file=str(path)) from error

@@ -65,7 +65,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A resolved parameter; the fields are those of :class:`Declaration`."""
+    """A resolved parameter; the fields are those of :class:`Declaration`, and the place where it got its value."""
 
     name: str
     value: Value
@@ -73,6 +73,8 @@ class Parameter:
     source: str
     description: str
     confirmed: bool
+    file: str
+    line: int | None
 
     def __str__(self) -> str:
         value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
@@ -91,18 +93,21 @@ def resolve(layers: Sequence[Layer], overrides: Mapping[str, str] | None = None)
         SpecError: a value has the wrong type, is out of range, or is missing.
     """
     merged: dict[str, Declaration] = {}
+    places: dict[str, tuple[str, int | None]] = {}
     for layer in layers:
         for name, declaration in layer.declarations.items():
             entry = layer.node.at([name])
             if name in layer.bare and layer.extends and name not in merged:
                 raise UnknownNameError("parameter", name, merged, file=entry.file, line=entry.line, field=entry.field)
             merged[name] = _merge(merged.get(name), declaration, entry.at(["value"]))
+            places[name] = (entry.file, entry.line)
     for name, text in (overrides or {}).items():
         if name not in merged:
             raise UnknownNameError("parameter", name, merged, file="--set", field=name)
         argument = _Argument(load_yaml_text(text, f"--set {name}").value, "--set", 1, name)
         merged[name] = _merge(merged[name], Declaration(value=argument.value), argument)
-    return {name: _finish(name, declaration, layers[-1]) for name, declaration in merged.items()}
+        places[name] = ("--set", None)
+    return {name: _finish(name, declaration, *places[name]) for name, declaration in merged.items()}
 
 
 class _Argument(YamlNode):
@@ -165,12 +170,12 @@ def _plain(value: object) -> object:
     return YamlNode(value, "", 1).plain() if isinstance(value, list | dict) else value
 
 
-def _finish(name: str, declaration: Declaration, last: Layer) -> Parameter:
+def _finish(name: str, declaration: Declaration, file: str, line: int | None) -> Parameter:
     if declaration.value is None:
         raise SpecError(
             "has no value",
-            file=last.node.file,
-            line=last.node.at([name]).line,
+            file=file,
+            line=line,
             field=f"parameters.{name}",
             suggestion=f"give it one under 'parameters' or with --set {name}=...",
         )
@@ -181,4 +186,6 @@ def _finish(name: str, declaration: Declaration, last: Layer) -> Parameter:
         source=declaration.source or "",
         description=declaration.description or "",
         confirmed=declaration.confirmed is not False,
+        file=file,
+        line=line,
     )

@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from camel_plugin import resources
 from camel_plugin.arch.machine_file import MachineFile
-from camel_plugin.errors import SpecError, UnknownNameError, nearest
+from camel_plugin.errors import InputError, SpecError, UnknownNameError, nearest
 
 
 def render(machine: MachineFile) -> str:
@@ -36,7 +36,7 @@ def render(machine: MachineFile) -> str:
         template = environment.get_template(machine.template)
         _refuse_unused(machine, environment)
         return template.render(values)
-    except SpecError:
+    except InputError:
         raise
     except jinja2.TemplateNotFound as error:
         raise _not_found(machine, str(error.name or machine.template), roots) from error
@@ -102,13 +102,14 @@ def _refuse_unused(machine: MachineFile, environment: jinja2.Environment) -> Non
             if other is None:  # a computed name: what it reads cannot be known
                 return
             waiting.append(other)
-    for name in machine.parameters:
+    for name, parameter in machine.parameters.items():
         if name not in used:
             raise UnknownNameError(
                 f"parameter for template {machine.template}",
                 name,
                 used,
-                file=str(machine.path),
+                file=parameter.file,
+                line=parameter.line,
                 field=f"parameters.{name}",
             )
 
