@@ -1,0 +1,7 @@
+"""Energy, area, leakage and refresh of components: pure functions of their attributes."""
+
+from camel_plugin.components.base import Constant, Estimate, Refresh
+from camel_plugin.components.catalogue import estimate
+from camel_plugin.components.retention import availability, failed_fraction, retention_time
+
+__all__ = ["Constant", "Estimate", "Refresh", "availability", "estimate", "failed_fraction", "retention_time"]

@@ -1,0 +1,39 @@
+"""Accelergy's smart buffers: a storage and the address generators that walk through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from camel_plugin.components import regfile, sram
+from camel_plugin.components.attributes import Attributes
+from camel_plugin.components.base import Estimate
+from camel_plugin.components.mac import integer_adder
+
+
+def _with_address_generators(storage: Estimate, attributes: Attributes) -> Estimate:
+    """Two address generators, one for reads and one for writes: one addition an access."""
+    bits = max(1, math.ceil(math.log2(attributes.integer("depth", default=1))))
+    generator = integer_adder(bits, attributes.operating_point())
+    return replace(
+        storage,
+        actions_J={action: energy_J + generator.energy_J for action, energy_J in storage.actions_J.items()},
+        leakage_W=storage.leakage_W + 2 * generator.leakage_W,
+        area_m2=storage.area_m2 + 2 * generator.area_m2,
+    )
+
+
+def estimate_sram(values: Mapping[str, object]) -> Estimate:
+    """``smartbuffer_SRAM``: an SRAM with address generators."""
+    return _with_address_generators(sram.estimate(values), Attributes("smartbuffer_SRAM", values))
+
+
+def estimate_regfile(values: Mapping[str, object]) -> Estimate:
+    """``smartbuffer_RF``: a register file with address generators (which its scratchpad energies already include)."""
+    return regfile.estimate(values)
+
+
+def estimate_dummy(values: Mapping[str, object]) -> Estimate:
+    """``dummy_storage`` and the like: a level that a specification declares to cost nothing."""
+    return Estimate(dict.fromkeys(("read", "write", "update", "compute"), 0.0), 0.0, 0.0)

@@ -1,0 +1,80 @@
+"""SRAM: energy from published macros, a power of the capacity between them and its square root outside.
+
+Area is that of a 6T cell drawn to the same logic design rules as the gain cells it is compared with; the pushed rules
+of a foundry's SRAM make it 2.4 to 2.7 times smaller (DESTINY, 65 to 22 nm, in the calibration table).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from camel_plugin.components.attributes import Attributes
+from camel_plugin.components.base import Constant, Estimate
+from camel_plugin.components.edram import CELLS
+from camel_plugin.components.memory import Geometry, estimate_of
+from camel_plugin.components.scaling import (
+    NOMINAL_VOLTAGE,
+    OperatingPoint,
+    area_ratio,
+    energy_ratio,
+    leakage_ratio,
+    point_of,
+)
+
+_CACTI = "CACTI (LSTP) as run by Accelergy for its Eyeriss-like example, 128 KB, 64 bit; its log says 32 nm"
+
+READ_8KB = Constant(5e-12 / 32, "J/bit", "Horowitz, ISSCC 2014, 8 KB, 0.9 V", 45, what="SRAM read, 8 KB")
+READ_128KB = Constant(18.1554e-12 / 64, "J/bit", _CACTI, 32, what="SRAM read, 128 KB")
+WRITE_128KB = Constant(14.1095e-12 / 64, "J/bit", _CACTI, 32, what="SRAM write, 128 KB")
+LEAKAGE = Constant(66e-3 / (2 * 8 * 2**20), "W/bit", "DESTINY, 2 MB, 350 K", 22, 76.85, what="SRAM leakage")
+AREA_TO_3T = Constant(
+    2.0, "1", "Giterman et al., LSSC 2020: 3T cell 2x smaller, similar design rules", 16, what="6T to 3T area"
+)
+CONSTANTS = (READ_8KB, READ_128KB, WRITE_128KB, LEAKAGE, AREA_TO_3T)
+
+_SMALL_BITS, _LARGE_BITS = 8 * 8 * 1024.0, 128 * 8 * 1024.0
+
+
+def access_energy(geometry: Geometry, point: OperatingPoint) -> tuple[float, float]:
+    """Energy in J of one read and one write of ``geometry.access_bits`` bits."""
+    small_J = READ_8KB.value * energy_ratio(point_of(READ_8KB, 0.9), point)
+    large_J = READ_128KB.value * energy_ratio(point_of(READ_128KB), point)
+    bits = geometry.array_bits
+    if bits <= _SMALL_BITS:
+        per_bit_J = small_J * math.sqrt(bits / _SMALL_BITS)
+    elif bits >= _LARGE_BITS:
+        per_bit_J = large_J * math.sqrt(bits / _LARGE_BITS)
+    else:
+        exponent = math.log(large_J / small_J) / math.log(_LARGE_BITS / _SMALL_BITS)
+        per_bit_J = small_J * (bits / _SMALL_BITS) ** exponent
+    read_J = per_bit_J * geometry.access_bits
+    return read_J, read_J * WRITE_128KB.value / READ_128KB.value
+
+
+def leakage(bits: float, point: OperatingPoint) -> float:
+    """Static power in W."""
+    return LEAKAGE.value * bits * leakage_ratio(point_of(LEAKAGE), point)
+
+
+def area(bits: float, node_nm: float) -> float:
+    """Area in m2, periphery included, logic design rules."""
+    gain_cell = CELLS["3T"].area
+    assert gain_cell.node_nm is not None
+    return AREA_TO_3T.value * gain_cell.value * bits * area_ratio(gain_cell.node_nm, node_nm)
+
+
+def estimate(values: Mapping[str, object]) -> Estimate:
+    """SRAM from ``technology, width, depth`` and optionally ``row_bits, cluster_size, voltage, temperature``.
+
+    ``n_banks`` is not used: Accelergy hands over 2 whatever the file says.
+    """
+    attributes = Attributes("SRAM", values)
+    geometry, point = Geometry.of(attributes), attributes.operating_point()
+    read_J, write_J = access_energy(geometry, point)
+    return estimate_of(
+        {"read": read_J, "write": write_J, "update": write_J},
+        leakage(geometry.bits, point),
+        area(geometry.bits, point.node_nm),
+        (*CONSTANTS, *(() if "voltage" in values else (NOMINAL_VOLTAGE,))),
+    )
