@@ -122,7 +122,8 @@ def operation_machine(machine: Machine, placement: Placement, operation: Operati
         waiting = (name for name in placement.residents(node.name, operation.name) if name not in operands)
         idle = sum(rows(node, placement.words[name]) for name in waiting)
         if idle:
-            nodes[position] = replace(node, depth=(node.depth - idle) * QUANTA // node.depth * node.depth // QUANTA)
+            quantum = max(1, node.depth // QUANTA)
+            nodes[position] = replace(node, depth=(node.depth - idle) // quantum * quantum)
     return replace(pinned, nodes=tuple(nodes))
 
 
@@ -197,13 +198,13 @@ class _Placer:
             TensorKind.OPTIMIZER_STATE: (weights,),
             TensorKind.WEIGHT_GRAD: (data, weights),
         }
-        holders = (
-            level
+        holders = {
+            level.name: level
             for spaces in by_kind.get(tensor.kind, (data,))
             for level in self.levels
             if all(may_keep(self.machine, level, space) for space in spaces)
-        )
-        return list(dict.fromkeys(holders))
+        }
+        return list(holders.values())
 
     def _value(self, name: str) -> tuple[float, int, int]:
         live, operations = self.ranges[name], self.step.operations
@@ -221,17 +222,17 @@ class _Placer:
         tensor, live = self.step.tensors[name], self.ranges[name]
         if not live.produced:
             return None, "comes from outside the step"
-        reason = f"no shared on-chip storage may hold {tensor.kind} tensors"
+        reasons = []
         for level in self._holders(tensor):
             need = rows(level, self.words[name])
             if level.depth is not None and need > level.depth:
-                reason = f"{self.words[name]} words, {level.name} has {level.capacity_words}"
+                reasons.append(f"{self.words[name]} words, {level.name} has {level.capacity_words}")
                 continue
             full = next((i for i in range(live.first, live.last + 1) if not self._fits(name, level, need, i)), None)
             if full is None:
                 return level, ""
-            reason = f"no room in {level.name} during {self.step.operations[full].name}"
-        return None, reason
+            reasons.append(f"no room in {level.name} during {self.step.operations[full].name}")
+        return None, "; ".join(reasons) or f"no shared on-chip storage may hold {tensor.kind} tensors"
 
     def _fits(self, name: str, level: Storage, need: int, index: int) -> bool:
         if level.depth is None:

@@ -1,0 +1,220 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schedule_builders import conv, mac, machine, step, training_step, vector
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.workload.step import Pass
+
+
+def replay(arch, work, placement):
+    """Walk through two micro-batches and the rest of the step, allocate on write, free after the last use.
+
+    Returns the most rows in use by level. Written independently of the planner: it knows only homes,
+    reads, writes and who comes later.
+    """
+    n = len(work.operations)
+    repeats = max(op.repeats for op in work.operations)
+    micro = [op for op in work.operations if op.repeats == repeats]
+    trace = micro * min(repeats, 2) + ([op for op in work.operations if op.repeats == 1] if repeats > 1 else [])
+    uses = [set(op.reads) | set(op.writes) for op in trace]
+    row_words = {s.name: s.width_bits / s.datawidth_bits for s in arch.storages}
+    persistent = {t.name for t in work.tensors.values() if t.kind in ("weight", "optimizer_state")}
+    used_at_all = set().union(*uses)
+    live = persistent & used_at_all
+    peak = {}
+    for time, op in enumerate(trace):
+        later = set().union(*uses[time + 1 :]) if time + 1 < len(trace) else set()
+        fresh = set(op.writes) - live
+        allocated = live | fresh | set(op.reads)
+
+        def needed_later(name, time=time):
+            """The value itself is used again: some later operation touches it before one overwrites it."""
+            for following in trace[time + 1 :]:
+                if name in following.reads:
+                    return True
+                if name in following.writes:
+                    return False
+            return False
+
+        for level in {placement.homes[name] for name in allocated}:
+            here = {name for name in allocated if placement.homes[name] == level}
+            size = sum(math.ceil(placement.words[name] / row_words[level]) for name in here)
+            for output, dying in placement.overlays.items():
+                if op.problem is None and output in fresh & here and dying in here:
+                    assert not needed_later(dying), "an overwritten value is read later"
+                    assert work.tensors[output].shape == work.tensors[dying].shape
+                    size -= math.ceil(min(placement.words[output], placement.words[dying]) / row_words[level])
+            peak[level] = max(peak.get(level, 0), size)
+        live = {name for name in allocated if name in persistent or (name in later and needed_later(name))}
+    assert n
+    return peak
+
+
+def random_steps():
+    """Training steps of random size, so that some tensors fit and some do not."""
+    return st.builds(training_step, st.integers(1, 24), st.integers(1, 12), st.sampled_from([1, 2, 5]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(random_steps(), st.integers(1, 600), st.integers(1, 100))
+def test_a_replay_never_exceeds_the_capacity(work, act_depth, weight_depth):
+    arch = machine(act_depth, weight_depth)
+    placement = place(arch, work)
+    peak = replay(arch, work, placement)
+    for storage in (arch.storage("act"), arch.storage("wbuf")):
+        assert peak.get(storage.name, 0) <= storage.depth
+        # The planner counts what is carried over as there from the start: at least what the replay sees.
+        assert peak.get(storage.name, 0) * storage.row_bits / 8 <= placement.peak_bytes[storage.name]
+        assert placement.peak_bytes[storage.name] <= storage.depth * storage.row_bits / 8
+
+
+@settings(max_examples=100, deadline=None)
+@given(random_steps(), st.integers(1, 600), st.integers(1, 100))
+def test_operands_and_a_tile_fit_the_machine_of_every_operation(work, act_depth, weight_depth):
+    arch = machine(act_depth, weight_depth)
+    placement = place(arch, work)
+    for op in work.operations:
+        if op.problem is None:
+            continue
+        narrowed = operation_machine(arch, placement, op)
+        homes = placement.operation_homes[op.name]
+        for storage in (narrowed.storage("act"), narrowed.storage("wbuf")):
+            own = [space for space in op.roles if space in storage.keep]
+            resident = sum(op.problem.volume(space) for space in own if space in homes)
+            staged = sum(space not in homes for space in own)
+            assert resident + staged <= storage.capacity_words or not resident
+            assert storage.depth > 0
+
+
+def test_everything_fits_a_large_machine():
+    placement = place(machine(), training_step())
+    assert {name for name, home in placement.homes.items() if home == "dram"} == {"x"}
+    assert placement.homes["w1"] == "wbuf"
+    assert placement.homes["dw1"] == placement.homes["a"] == "act"
+    assert [(spill.tensor, spill.reason) for spill in placement.spills] == [("x", "comes from outside the step")]
+
+
+def test_spills_say_why():
+    # 4 x 6 x 6 = 144 words are 24 rows of 6 words; at most 2 such tensors beside the weight gradients.
+    spills = {spill.tensor: spill for spill in place(machine(act_depth=20, weight_depth=1), training_step()).spills}
+    assert spills["b"].reason == "144 words, act has 120"
+    assert spills["w1"].reason == "16 words, wbuf has 9"
+    assert spills["b"].bytes == 144
+
+
+def test_the_larger_traffic_per_byte_and_time_wins():
+    # Room for one of the two: "hot" is used 3 times in 3 operations, "cold" twice in 4 operations.
+    ops = [
+        vector("make_cold", ("x",), ("cold",)),
+        vector("make_hot", ("x",), ("hot",)),
+        vector("use1", ("hot",), ("s1",)),
+        vector("use2", ("hot",), ("s2",)),
+        vector("use3", ("cold",), ("s3",)),
+    ]
+    shapes = dict.fromkeys(("cold", "hot"), ("activation", (60,)))
+    sinks = dict.fromkeys(("s1", "s2", "s3"), ("activation", (1,)))
+    placement = place(machine(act_depth=13, weight_depth=1), step(ops, x=("input", (60,)), **shapes, **sinks))
+    assert placement.homes["hot"] == "act" and placement.homes["cold"] == "dram"
+    assert {s.tensor: s.reason for s in placement.spills}["cold"].startswith("no room in act during make_hot")
+
+
+def test_padding_in_the_box_counts():
+    work = step(
+        [mac("make", conv(1, 2, 8), "x", "w", "a"), mac("use", conv(2, 1, 8, r=3), "a", "w3", "y")],
+        x=("input", (1, 8, 8)),
+        w=("weight", (1, 2)),
+        w3=("weight", (2, 1, 3, 3)),
+        a=("activation", (2, 8, 8)),
+        y=("activation", (1, 8, 8)),
+    )
+    placement = place(machine(), work)
+    assert placement.words["a"] == 2 * 10 * 10
+    assert placement.words["y"] == 64
+
+
+def test_a_buffer_that_cannot_keep_inputs_and_outputs_alike_holds_no_activations():
+    base = machine()
+    nodes = tuple(
+        node if node.name != "act" else _with(node, keep=frozenset({"Outputs"}), bypass=frozenset({"Inputs"}))
+        for node in base.nodes
+    )
+    placement = place(Machine("split", nodes, base.cycle_s), training_step())
+    assert placement.homes["a"] == "dram" and placement.homes["w1"] == "wbuf"
+    assert "no shared on-chip storage may hold activation" in {s.tensor: s.reason for s in placement.spills}["a"]
+
+
+def test_one_buffer_without_constraints_holds_everything():
+    base = machine()
+    nodes = tuple(
+        _with(node, keep=frozenset(), parallel=None) if node.name == "act" else node
+        for node in base.nodes
+        if node.name != "wbuf"
+    )
+    placement = place(Machine("global", nodes, base.cycle_s), training_step())
+    assert {home for name, home in placement.homes.items() if name != "x"} == {"act"}
+
+
+def test_registers_below_a_fanout_hold_nothing():
+    assert "oreg" not in place(machine(), training_step(c=1, p=1)).peak_bytes
+
+
+def test_idle_residents_narrow_the_buffer_in_sixteenths_only_where_tiles_are_staged():
+    work = training_step()
+    arch = machine(act_depth=192)
+    placement = place(arch, work)
+    ops = {op.name: op for op in work.operations}
+    # conv1 reads the input from DRAM through "act" while dw1 and dw2 (16 words, 3 rows each) wait there.
+    assert placement.homes["a"] == "act"
+    assert operation_machine(arch, placement, ops["conv1"]).storage("act").depth == (192 - 6) // 12 * 12
+    # conv2 finds all its data at home: its machine must not depend on what else is live.
+    assert operation_machine(arch, placement, ops["conv2"]).storage("act").depth == 192
+
+
+def test_the_operation_machine_pins_residents():
+    work = training_step()
+    arch = machine()
+    op = next(op for op in work.operations if op.name == "conv2:wg")
+    pinned = operation_machine(arch, place(arch, work), op)
+    # dw2 plays Weights here, but rests with the gradients.
+    assert pinned.homes == {"Inputs": "act", "Weights": "act", "Outputs": "act"}
+    assert "Weights" in pinned.storage("act").keep and "Weights" in pinned.storage("wbuf").bypass
+
+
+def test_equal_layers_in_equal_surroundings_give_equal_machines():
+    work = step(
+        [mac(f"conv{i}", conv(4, 4, 6), f"a{i}", f"w{i}", f"a{i + 1}", Pass.FORWARD) for i in range(5)],
+        a0=("input", (4, 6, 6)),
+        **{f"w{i}": ("weight", (4, 4)) for i in range(5)},
+        **{f"a{i + 1}": ("activation", (4, 6, 6)) for i in range(5)},
+    )
+    arch = machine()
+    placement = place(arch, work)
+    first, *others = [operation_machine(arch, placement, op) for op in work.operations[1:]]
+    assert all(other == first for other in others)
+
+
+def test_placement_is_deterministic():
+    assert place(machine(60, 3), training_step()) == place(machine(60, 3), training_step())
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_staged_operand_leaves_room_for_its_tiles(share):
+    # The output alone takes ``share`` of the buffer; the input (from DRAM) still needs tiles: an eighth.
+    depth = 240
+    work = step(
+        [mac("conv", conv(1, 1, 1), "x", "w", "y")],
+        x=("input", (1, 1, 1)),
+        w=("weight", (1, 1)),
+        y=("activation", (1, int(6 * depth * share))),
+    )
+    assert place(machine(act_depth=depth), work).homes["y"] == ("act" if share <= 7 / 8 else "dram")
+
+
+def _with(node, **changes):
+    from dataclasses import replace
+
+    return replace(node, **changes)
