@@ -7,7 +7,7 @@ hierarchical merge key ``<<<`` with its ``!nomerge``. Local tags such as ``!Comp
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class YamlNode:
         field: dotted path from the top of the file, ``architecture.nodes[2].name``.
         tag: local tag without its ``!``, ``Component`` say, or None.
         quoted: a scalar written in quotes.
+        text: a scalar as it is written.
     """
 
     value: Scalar | list[YamlNode] | dict[str, YamlNode]
@@ -41,6 +42,7 @@ class YamlNode:
     field: str = ""
     tag: str | None = None
     quoted: bool = False
+    text: str = ""
 
     def plain(self) -> Any:
         """The same as dicts, lists and scalars; tags are dropped."""
@@ -108,23 +110,41 @@ def load_yaml_text(text: str, name: str) -> YamlNode:
         raise SpecError("broken YAML: nested too deeply", file=name) from error
 
 
+def dump_yaml(trees: Sequence[YamlNode]) -> str:
+    """The text of one file that holds the keys of all trees; a list or mapping that several have is joined.
+
+    Aliases and merge keys are written out; tags and quotes are kept.
+    """
+    joined = trees[0]
+    for tree in trees[1:]:
+        joined = _merge(joined, tree, deep=True)
+    return str(yaml.serialize(_compose(joined), Dumper=_Dumper, width=120))
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the scalars of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's emitter with the same scalars, and without aliases for nodes that occur twice."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 _INT = re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
 )
-for _tag, _pattern, _first in (
+for _tag, _pattern, _firsts in (
     ("null", re.compile(r"(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
     ("bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
     ("int", _INT, list("-+0123456789")),
     ("float", _FLOAT, list("-+.0123456789")),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
+    for _first in _firsts:
+        _Loader.yaml_implicit_resolvers.setdefault(_first, []).append((f"tag:yaml.org,2002:{_tag}", _pattern))
 
 
 class _Builder:
@@ -146,7 +166,8 @@ class _Builder:
             self.open.discard(id(node))
         tag = node.tag[1:] if node.tag.startswith("!") else None
         quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"')
-        return YamlNode(value, self.file, line, field, tag, quoted)
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        return YamlNode(value, self.file, line, field, tag, quoted, text)
 
     def _value(self, node: yaml.Node, field: str) -> Scalar | list[YamlNode] | dict[str, YamlNode]:
         if isinstance(node, yaml.MappingNode):
@@ -211,6 +232,25 @@ class _Builder:
         return SpecError(
             message, file=self.file, line=node.start_mark.line + 1, field=field or None, value=str(node.value)[:60]
         )
+
+
+_KINDS: Mapping[type, str] = {str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
+
+
+def _compose(node: YamlNode) -> yaml.Node:
+    """The other way round: PyYAML's graph of a node."""
+    if isinstance(node.value, dict):
+        pairs = [
+            (_compose(YamlNode(key, node.file, 0, text=key)), _compose(child)) for key, child in node.value.items()
+        ]
+        return yaml.MappingNode(_tag_of(node, "map"), pairs)
+    if isinstance(node.value, list):
+        return yaml.SequenceNode(_tag_of(node, "seq"), [_compose(child) for child in node.value])
+    return yaml.ScalarNode(_tag_of(node, _KINDS[type(node.value)]), node.text, style='"' if node.quoted else None)
+
+
+def _tag_of(node: YamlNode, kind: str) -> str:
+    return f"!{node.tag}" if node.tag else f"tag:yaml.org,2002:{kind}"
 
 
 def _merge(child: YamlNode, parent: YamlNode, *, deep: bool) -> YamlNode:
