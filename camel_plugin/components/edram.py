@@ -91,10 +91,10 @@ CELLS: Mapping[str, Cell] = {
         width_bits=Constant(256, "bit", _ISAAC, 32, what="width of the access of the 32 nm 1T1C macro"),
         capacity_bits=64 * 8 * 1024,
         refresh=Constant(
-            18.8611e-6 * 119.048e-6 / (48 * 8 * 1024),
+            125.39e-6 * 126.923e-6 / (48 * 8 * 1024),
             "J/bit",
-            "CACTI lp-dram, 48 KB bank: 18.9 uW at 119 us (program output)",
-            32,
+            "CACTI lp-dram, 48 KB bank: 125 uW at 127 us (program output)",
+            45,
             confirmed=False,
             what="1T1C refresh",
         ),
@@ -108,18 +108,13 @@ CELLS: Mapping[str, Cell] = {
 
 def access_energy(cell: Cell, geometry: Geometry, point: OperatingPoint) -> tuple[float, float]:
     """Energy in J of one read and one write of a whole row."""
-    scale = energy_ratio(point_of(cell.read, cell.voltage_V), point) * geometry.access_bits
-    read_J, write_J = (access.value / cell.width_bits.value for access in (cell.read, cell.write))
-    local_read_J, local_write_J = (
-        (cell.refresh.value, cell.refresh.value)
-        if cell.read_restores
-        else (cell.refresh.value * access / (read_J + write_J) for access in (read_J, write_J))
-    )
+    scale = geometry.access_bits * energy_ratio(point_of(cell.read, cell.voltage_V), point)
+    whole_J = [access.value / cell.width_bits.value for access in (cell.read, cell.write)]
+    refresh_J = refresh_energy(cell, 1, point_of(cell.read, cell.voltage_V))
+    local_J = [refresh_J] * 2 if cell.read_restores else [refresh_J * access / sum(whole_J) for access in whole_J]
     wires = math.sqrt(geometry.array_bits / cell.capacity_bits)
-    return (
-        scale * (local_read_J + (read_J - local_read_J) * wires),
-        scale * (local_write_J + (write_J - local_write_J) * wires),
-    )
+    read_J, write_J = (scale * (near + (whole - near) * wires) for whole, near in zip(whole_J, local_J, strict=True))
+    return read_J, write_J
 
 
 def refresh_energy(cell: Cell, row_bits: float, point: OperatingPoint) -> float:
@@ -134,8 +129,7 @@ def leakage(cell: Cell, bits: float, point: OperatingPoint) -> float:
 
 def area(cell: Cell, bits: float, node_nm: float) -> float:
     """Area in m2, periphery included."""
-    assert cell.area.node_nm is not None
-    return cell.area.value * bits * area_ratio(cell.area.node_nm, node_nm)
+    return cell.area.value * bits * area_ratio(point_of(cell.area).node_nm, node_nm)
 
 
 def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point: OperatingPoint) -> Refresh:
@@ -147,7 +141,7 @@ def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point
     banks = attributes.integer("banks", default=1)
     rows_in_bank = math.ceil(geometry.depth / banks)
     rows_per_array = min(attributes.integer("rows_per_array", default=1024), rows_in_bank)
-    yield_fraction = attributes.number("yield", default=0.999, least=0, most=1, open_=True)
+    yield_fraction = attributes.number("yield", "yield_fraction", default=0.999, least=0, most=1, open_=True)
     retention_s = attributes.number(
         "retention_time",
         default=retention_time(cell_name, point.node_nm, point.temperature_C, yield_fraction),
@@ -167,9 +161,11 @@ def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point
 
 
 def estimate(values: Mapping[str, object]) -> Estimate:
-    """eDRAM from ``technology, width, depth`` and optionally ``cell`` (3T), ``row_bits``, ``banks``,
-    ``rows_per_array`` (1024), ``row_cycles`` (1), ``yield`` (0.999), ``retention_time`` (s), ``voltage``,
-    ``temperature``, ``cluster_size``.
+    """An eDRAM from ``technology, width, depth``.
+
+    Optional: ``cell`` (3T), ``row_bits`` (width), ``banks`` (1), ``rows_per_array`` (1024), ``row_cycles`` (1),
+    ``yield`` (0.999), ``retention_time`` (s, instead of the modelled one), ``voltage``, ``temperature``,
+    ``cluster_size``.
     """
     attributes = Attributes("edram", values)
     cell_name = attributes.choice("cell", CELLS, "3T")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from camel_plugin.components.attributes import Attributes
 from camel_plugin.components.base import Constant, Estimate
 from camel_plugin.components.memory import estimate_of
-from camel_plugin.components.regfile import LEAKAGE_DENSITY
 from camel_plugin.components.scaling import (
     NOMINAL_VOLTAGE,
     OperatingPoint,
@@ -23,6 +22,7 @@ from camel_plugin.components.scaling import (
     leakage_ratio,
     point_of,
 )
+from camel_plugin.errors import SpecError
 
 _HOROWITZ = "Horowitz, ISSCC 2014, 0.9 V"
 _HOROWITZ_V = 0.9
@@ -48,6 +48,9 @@ COMPARE32 = Constant(0.02947e-12, "J", _ALADDIN, 40, what="32-bit compare")
 COMPARE32_AREA = Constant(71e-12, "m2", _ALADDIN, 40, what="32-bit comparator area")
 COUNT32 = Constant(0.25074e-12, "J", _ALADDIN, 40, what="32-bit count")
 COUNT32_AREA = Constant(495.5e-12, "m2", _ALADDIN, 40, what="32-bit counter area")
+LEAKAGE_DENSITY = Constant(
+    2.4e-6 / 278e-12, "W/m2", f"{_ALADDIN}: its adder (25 C assumed)", 40, 25, False, what="leakage of standard cells"
+)
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,9 @@ _WIDTH = ("width", "n_bits", "precision", "datawidth")
 
 
 def estimate_intmac(values: Mapping[str, object]) -> Estimate:
-    """Integer multiply-accumulate from ``technology``, ``multiplier_width`` (or ``width``, ``datawidth``) and
-    optionally ``adder_width`` (twice that).
+    """Integer multiply-accumulate from ``technology`` and ``multiplier_width`` (or ``width``, ``datawidth``).
+
+    Optional: ``adder_width`` (twice the multiplier's).
     """
     attributes = Attributes("intmac", values)
     point, assumed = _point(attributes)
@@ -180,7 +184,12 @@ def estimate_bfp_mac(values: Mapping[str, object]) -> Estimate:
 
 
 def _float_width(attributes: Attributes) -> int:
-    return int(attributes.choice("width", ("16", "32"), attributes.choice("datawidth", ("16", "32"), "16")))
+    bits = attributes.integer("width", "datawidth", default=16)
+    if bits not in FLOAT_ADD:
+        raise SpecError(
+            "no published unit of this width", field="attributes.width", value=bits, suggestion="valid: 16, 32"
+        )
+    return bits
 
 
 def estimate_fpmac(values: Mapping[str, object]) -> Estimate:

@@ -22,14 +22,14 @@ _ALADDIN = "Aladdin (Accelergy's library)"
 
 REGISTER = Constant(0.009e-12, "J/bit", _ALADDIN, 40, what="register access")
 REGISTER_AREA = Constant(5.98e-12, "m2/bit", _ALADDIN, 40, what="register area")
-LEAKAGE_DENSITY = Constant(
-    2.4e-6 / 278e-12,
-    "W/m2",
-    f"{_ALADDIN}: its adder; its register is listed with none (25 C assumed)",
-    40,
+LEAKAGE = Constant(
+    0.001592e-12 / 1e-9 / (192 * 16),
+    "W/bit",
+    f"{_SPAD}; the 192 deep one (25 C assumed)",
+    32,
     25,
     False,
-    what="leakage of standard cells",
+    what="scratchpad leakage",
 )
 SPADS: Sequence[tuple[int, Constant, Constant]] = tuple(
     (
@@ -39,7 +39,7 @@ SPADS: Sequence[tuple[int, Constant, Constant]] = tuple(
     )
     for depth, read_pJ, write_pJ in ((12, 0.202442, 0.176713), (16, 0.2513, 0.2191), (192, 1.976602, 1.881657))
 )
-CONSTANTS = (REGISTER, REGISTER_AREA, LEAKAGE_DENSITY, *(c for _, read, write in SPADS for c in (read, write)))
+CONSTANTS = (REGISTER, REGISTER_AREA, LEAKAGE, *(c for _, read, write in SPADS for c in (read, write)))
 
 
 def _per_bit(depth: int, points: Sequence[tuple[int, float]]) -> float:
@@ -62,14 +62,13 @@ def access_energy(geometry: Geometry, point: OperatingPoint) -> tuple[float, flo
 
 
 def leakage(bits: float, point: OperatingPoint) -> float:
-    """Static power in W: the density of standard cells on the area of the registers at the node they stand for."""
-    return LEAKAGE_DENSITY.value * REGISTER_AREA.value * bits * leakage_ratio(point_of(LEAKAGE_DENSITY), point)
+    """Static power in W."""
+    return LEAKAGE.value * bits * leakage_ratio(point_of(LEAKAGE), point)
 
 
 def area(bits: float, node_nm: float) -> float:
     """Area in m2."""
-    assert REGISTER_AREA.node_nm is not None
-    return REGISTER_AREA.value * bits * area_ratio(REGISTER_AREA.node_nm, node_nm)
+    return REGISTER_AREA.value * bits * area_ratio(point_of(REGISTER_AREA).node_nm, node_nm)
 
 
 def estimate(values: Mapping[str, object]) -> Estimate:

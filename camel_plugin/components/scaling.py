@@ -2,14 +2,14 @@
 
 Energy and area follow Stillmaker and Baas ("Scaling equations for the accurate prediction of CMOS device
 performance from 180 nm to 7 nm", Integration 58, 2017): energy = a V^2 + b V + c per node, area by their table.
-Leakage follows a thermally activated current; it is proportional to the supply voltage and, for want of a sourced
-trend, independent of the node (DESTINY's four nodes show none).
+Leakage power is a thermally activated current times the supply voltage; between nodes it is taken to follow the
+switching energy at equal voltage, as Accelergy and hwcomponents do (a convention, not physics: unconfirmed).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from camel_plugin.components.base import Constant
@@ -45,6 +45,17 @@ class Node:
     area: float
     nominal_V: float
 
+    def energy_at(self, voltage_V: float) -> float:
+        """Relative switching energy at a supply voltage."""
+        a, b, c = self.energy
+        return a * voltage_V**2 + b * voltage_V + c
+
+    @property
+    def least_V(self) -> float:
+        """Supply below which the fitted polynomial would make energy grow as the voltage falls."""
+        a, b, _ = self.energy
+        return -b / (2 * a)
+
 
 # Nominal supplies: 65, 45, 32 nm as in CACTI's ITRS-LSTP devices; the others recalled from ITRS tables (unconfirmed).
 NODES: Mapping[float, Node] = {
@@ -60,6 +71,9 @@ NODES: Mapping[float, Node] = {
     130.0: Node((7.171, -6.709, 2.904), 34.0, 1.3),
 }
 NODES_NM = (min(NODES), max(NODES))
+
+# Supply at which nodes are compared when only the node differs.
+_COMMON_V = 0.8
 
 NOMINAL_VOLTAGE = Constant(
     NODES[16.0].nominal_V,
@@ -94,21 +108,32 @@ def point_of(constant: Constant, voltage_V: float | None = None) -> OperatingPoi
     return OperatingPoint(constant.node_nm, voltage_V, temperature_of(constant))
 
 
-def _between(node_nm: float, values: Mapping[float, float]) -> float:
-    """Log-log interpolation of a per-node value; exact at the nodes of the table."""
+def _neighbours(node_nm: float) -> dict[float, Node]:
+    """The nodes of the table between which ``node_nm`` lies, or the one that it is."""
     if not NODES_NM[0] <= node_nm <= NODES_NM[1]:
-        raise SpecError("unknown technology", value=node_nm, suggestion=f"valid: {NODES_NM[0]:g} to {NODES_NM[1]:g} nm")
-    if node_nm in values:
-        return values[node_nm]
-    low = max(node for node in values if node < node_nm)
-    high = min(node for node in values if node > node_nm)
+        raise SpecError(
+            "unknown technology",
+            field="attributes.technology",
+            value=node_nm,
+            suggestion=f"valid: {NODES_NM[0]:g} to {NODES_NM[1]:g} nm",
+        )
+    ends = max(node for node in NODES if node <= node_nm), min(node for node in NODES if node >= node_nm)
+    return {node: NODES[node] for node in ends}
+
+
+def _between(node_nm: float, value: Callable[[Node], float]) -> float:
+    """Log-log interpolation of a property of the nodes; exact at the nodes of the table."""
+    (low, first), *rest = _neighbours(node_nm).items()
+    if not rest:
+        return value(first)
+    ((high, second),) = rest
     share = math.log(node_nm / low) / math.log(high / low)
-    return math.exp((1 - share) * math.log(values[low]) + share * math.log(values[high]))
+    return value(first) * math.pow(value(second) / value(first), share)
 
 
 def nominal_voltage(node_nm: float) -> float:
     """Nominal supply voltage of a node in V (unconfirmed)."""
-    return _between(node_nm, {node: entry.nominal_V for node, entry in NODES.items()})
+    return _between(node_nm, lambda node: node.nominal_V)
 
 
 def energy_factor(node_nm: float, voltage_V: float) -> float:
@@ -118,7 +143,7 @@ def energy_factor(node_nm: float, voltage_V: float) -> float:
         SpecError: the node is outside the table, or the voltage below the range where the fitted
             polynomials rise with voltage (an energy that grows at lower supply is an artefact of the fit).
     """
-    lowest_V = max(0.45, max(-b / (2 * a) for a, b, _ in (entry.energy for entry in _neighbours(node_nm))))
+    lowest_V = max(0.45, *(entry.least_V for entry in _neighbours(node_nm).values()))
     if not lowest_V <= voltage_V <= 1.4:
         raise SpecError(
             f"supply voltage outside the range of the scaling law at {node_nm:g} nm",
@@ -126,16 +151,7 @@ def energy_factor(node_nm: float, voltage_V: float) -> float:
             value=voltage_V,
             suggestion=f"valid: {lowest_V:.2f} V to 1.4 V",
         )
-    factors = {
-        node: a * voltage_V**2 + b * voltage_V + c for node, (a, b, c) in ((n, e.energy) for n, e in NODES.items())
-    }
-    return _between(node_nm, factors)
-
-
-def _neighbours(node_nm: float) -> list[Node]:
-    below = [node for node in NODES if node <= node_nm]
-    above = [node for node in NODES if node >= node_nm]
-    return [NODES[node] for node in {max(below, default=min(NODES)), min(above, default=max(NODES))}]
+    return _between(node_nm, lambda node: node.energy_at(voltage_V))
 
 
 def energy_ratio(origin: OperatingPoint, target: OperatingPoint) -> float:
@@ -145,8 +161,7 @@ def energy_ratio(origin: OperatingPoint, target: OperatingPoint) -> float:
 
 def area_ratio(origin_nm: float, target_nm: float) -> float:
     """Factor on an area from one node to another."""
-    areas = {node: entry.area for node, entry in NODES.items()}
-    return _between(target_nm, areas) / _between(origin_nm, areas)
+    return _between(target_nm, lambda node: node.area) / _between(origin_nm, lambda node: node.area)
 
 
 def activation_energy_eV() -> float:
@@ -174,4 +189,5 @@ def current_ratio(origin_C: float, target_C: float) -> float:
 
 def leakage_ratio(origin: OperatingPoint, target: OperatingPoint) -> float:
     """Factor on a leakage power that holds at ``origin``, to move it to ``target``."""
-    return current_ratio(origin.temperature_C, target.temperature_C) * target.voltage_V / origin.voltage_V
+    node = energy_factor(target.node_nm, _COMMON_V) / energy_factor(origin.node_nm, _COMMON_V)
+    return node * current_ratio(origin.temperature_C, target.temperature_C) * target.voltage_V / origin.voltage_V

@@ -6,15 +6,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from camel_plugin.components import regfile, sram
+from camel_plugin.components import sram
 from camel_plugin.components.attributes import Attributes
 from camel_plugin.components.base import Estimate
 from camel_plugin.components.mac import integer_adder
 
 
-def _with_address_generators(storage: Estimate, attributes: Attributes) -> Estimate:
-    """Two address generators, one for reads and one for writes: one addition an access."""
-    bits = max(1, math.ceil(math.log2(attributes.integer("depth", default=1))))
+def estimate_sram(values: Mapping[str, object]) -> Estimate:
+    """``smartbuffer_SRAM``: an SRAM with one address generator for reads and one for writes, an addition an access.
+
+    ``smartbuffer_RF`` needs no such model: the published scratchpads include their address generators.
+    """
+    storage, attributes = sram.estimate(values), Attributes("smartbuffer_SRAM", values)
+    bits = max(1, math.ceil(math.log2(attributes.integer("depth"))))
     generator = integer_adder(bits, attributes.operating_point())
     return replace(
         storage,
@@ -22,16 +26,6 @@ def _with_address_generators(storage: Estimate, attributes: Attributes) -> Estim
         leakage_W=storage.leakage_W + 2 * generator.leakage_W,
         area_m2=storage.area_m2 + 2 * generator.area_m2,
     )
-
-
-def estimate_sram(values: Mapping[str, object]) -> Estimate:
-    """``smartbuffer_SRAM``: an SRAM with address generators."""
-    return _with_address_generators(sram.estimate(values), Attributes("smartbuffer_SRAM", values))
-
-
-def estimate_regfile(values: Mapping[str, object]) -> Estimate:
-    """``smartbuffer_RF``: a register file with address generators (which its scratchpad energies already include)."""
-    return regfile.estimate(values)
 
 
 def estimate_dummy(values: Mapping[str, object]) -> Estimate:

@@ -1,7 +1,8 @@
 """SRAM: energy from published macros, a power of the capacity between them and its square root outside.
 
-Area is that of a 6T cell drawn to the same logic design rules as the gain cells it is compared with; the pushed rules
-of a foundry's SRAM make it 2.4 to 2.7 times smaller (DESTINY, 65 to 22 nm, in the calibration table).
+Area is by default that of a 6T cell drawn to the same logic design rules as the gain cells it is compared with. The
+pushed rules that a foundry keeps for its SRAM make it 2.4 to 2.7 times smaller (DESTINY), smaller than a 3T cell in
+logic rules: ``design_rules: "foundry"`` asks for that one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ LEAKAGE = Constant(66e-3 / (2 * 8 * 2**20), "W/bit", "DESTINY, 2 MB, 350 K", 22,
 AREA_TO_3T = Constant(
     2.0, "1", "Giterman et al., LSSC 2020: 3T cell 2x smaller, similar design rules", 16, what="6T to 3T area"
 )
+FOUNDRY_AREA = Constant(
+    1.84e-6 / (2 * 8 * 2**20), "m2/bit", "DESTINY, 2 MB", 22, what="SRAM area with the foundry's pushed rules"
+)
 CONSTANTS = (READ_8KB, READ_128KB, WRITE_128KB, LEAKAGE, AREA_TO_3T)
 
 _SMALL_BITS, _LARGE_BITS = 8 * 8 * 1024.0, 128 * 8 * 1024.0
@@ -57,16 +61,16 @@ def leakage(bits: float, point: OperatingPoint) -> float:
     return LEAKAGE.value * bits * leakage_ratio(point_of(LEAKAGE), point)
 
 
-def area(bits: float, node_nm: float) -> float:
-    """Area in m2, periphery included, logic design rules."""
-    gain_cell = CELLS["3T"].area
-    assert gain_cell.node_nm is not None
-    return AREA_TO_3T.value * gain_cell.value * bits * area_ratio(gain_cell.node_nm, node_nm)
+def area(bits: float, node_nm: float, design_rules: str = "logic") -> float:
+    """Area in m2, periphery included, with ``logic`` or ``foundry`` design rules."""
+    cell, times = (FOUNDRY_AREA, 1.0) if design_rules == "foundry" else (CELLS["3T"].area, AREA_TO_3T.value)
+    return times * cell.value * bits * area_ratio(point_of(cell).node_nm, node_nm)
 
 
 def estimate(values: Mapping[str, object]) -> Estimate:
-    """SRAM from ``technology, width, depth`` and optionally ``row_bits, cluster_size, voltage, temperature``.
+    """SRAM from ``technology, width, depth``; see below for what else it takes.
 
+    Optional: ``row_bits``, ``cluster_size``, ``voltage``, ``temperature``, ``design_rules`` (``logic`` or ``foundry``).
     ``n_banks`` is not used: Accelergy hands over 2 whatever the file says.
     """
     attributes = Attributes("SRAM", values)
@@ -75,6 +79,6 @@ def estimate(values: Mapping[str, object]) -> Estimate:
     return estimate_of(
         {"read": read_J, "write": write_J, "update": write_J},
         leakage(geometry.bits, point),
-        area(geometry.bits, point.node_nm),
+        area(geometry.bits, point.node_nm, attributes.choice("design_rules", ("logic", "foundry"), "logic")),
         (*CONSTANTS, *(() if "voltage" in values else (NOMINAL_VOLTAGE,))),
     )
