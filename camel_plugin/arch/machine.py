@@ -108,7 +108,7 @@ class Storage:
         """Words that one instance holds, None for unlimited."""
         if self.depth is None:
             return None
-        return int(self.depth * self.width_bits // self.datawidth_bits)
+        return self.depth * self.width_bits // (self.datawidth_bits * self.cluster_size)
 
     def bits(self, words: float) -> float:
         """Physical bits that ``words`` words occupy, whole rows."""
