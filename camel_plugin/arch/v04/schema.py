@@ -109,7 +109,8 @@ def refuse(found: Mapping[str, YamlNode], reasons: Mapping[str, str]) -> None:
     """Refuse keys that the format allows and this project does not model; empty ones change nothing."""
     for key, reason in reasons.items():
         if key in found and found[key].value not in (None, False, [], {}):
-            raise found[key].error(reason, value=found[key].plain())
+            value = found[key].value
+            raise found[key].error(reason, value=None if isinstance(value, dict | list) else value)
 
 
 def misspelt(name: str, known: Collection[str], cutoff: float = 0.84) -> str | None:
