@@ -1,0 +1,207 @@
+"""Cost of one run of an operation, refresh left out.
+
+A multiply-accumulate operation is taken from the engine's evaluation of its mapping. A vector
+operation is memory-bound by nature: each tensor moves once between its home and the vector unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from camel_plugin.arch.machine import Machine, Storage, VectorUnit
+from camel_plugin.engine.base import Evaluation, LevelStats
+from camel_plugin.schedule.residency import Placement
+from camel_plugin.workload.step import Operation, Step
+
+
+@dataclass(frozen=True)
+class LevelTraffic:
+    """What one storage level does during an operation, all instances together.
+
+    Attributes:
+        read_words: words read.
+        written_words: words written (fills and updates).
+        energy_J: dynamic energy.
+        port_cycles: cycles in which the busier port of an instance moves words at its full bandwidth; 0 if unlimited.
+    """
+
+    read_words: float = 0.0
+    written_words: float = 0.0
+    energy_J: float = 0.0
+    port_cycles: float = 0.0
+
+
+@dataclass(frozen=True)
+class OperationCost:
+    """One run of an operation, before refresh.
+
+    Attributes:
+        cycles: clock cycles.
+        latency_s: cycles in seconds.
+        bound_by: ``compute``, ``vector`` or the slowest storage level.
+        utilization: of the multiply-accumulate units; 0 for a vector operation.
+        macs: multiply-accumulates.
+        compute_J: of the multiply-accumulates or element operations.
+        dynamic_J: dynamic energy of each on-chip level.
+        dram_J: everything off chip: accesses, and standing power if the machine gives one.
+        leakage_J: of the whole chip, see :func:`leakage_W`.
+        dram_read_bytes: read from DRAM.
+        dram_written_bytes: written to DRAM.
+        levels: traffic of every level, DRAM included.
+    """
+
+    cycles: int
+    latency_s: float
+    bound_by: str
+    utilization: float
+    macs: int
+    compute_J: float
+    dynamic_J: Mapping[str, float]
+    dram_J: float
+    leakage_J: float
+    dram_read_bytes: float
+    dram_written_bytes: float
+    levels: Mapping[str, LevelTraffic]
+
+    @property
+    def energy_J(self) -> float:
+        """Sum of the parts."""
+        return self.compute_J + sum(self.dynamic_J.values()) + self.dram_J + self.leakage_J
+
+
+def leakage_W(machine: Machine) -> float:
+    """Static power of the chip: every instance of every on-chip storage and compute unit, used or not.
+
+    Timeloop lets unused instances and all compute units leak nothing, which suits one layer on a
+    power-gated array; a training step runs on the whole chip, idle corners included. DRAM is not part of it.
+    """
+    storages = (storage for storage in machine.storages if not storage.is_dram)
+    compute = machine.compute
+    return machine.instances(compute.name) * compute.leakage_W + sum(
+        machine.instances(storage.name) * storage.energy.leakage_J_per_cycle / machine.cycle_s for storage in storages
+    )
+
+
+def dram_standby_W(machine: Machine) -> float:
+    """Static power of the DRAM levels, 0 unless the machine gives one."""
+    return sum(s.energy.leakage_J_per_cycle / machine.cycle_s for s in machine.storages if s.is_dram)
+
+
+def vector_unit(machine: Machine) -> VectorUnit:
+    """The machine's vector unit; without one the MAC units do element operations, each at the energy of a MAC."""
+    return machine.vector or VectorUnit(machine.instances(machine.compute.name), machine.compute.energy_J)
+
+
+def operation_cost(
+    machine: Machine, step: Step, placement: Placement, operation: Operation, evaluation: Evaluation | None
+) -> OperationCost:
+    """Cost of one run of ``operation``.
+
+    A tensor that the operation both reads and writes is accumulated into: beyond what the engine counts (which
+    starts from zero), its old value is read once at its home. The first micro-batch would not need that read.
+
+    Args:
+        machine: the machine as specified (not narrowed).
+        step: the step it belongs to.
+        placement: homes of the tensors.
+        operation: what to cost.
+        evaluation: of its mapping; None for a vector operation.
+    """
+    if evaluation is None:
+        return _vector(machine, step, placement, operation)
+    levels = {name: _engine_traffic(machine.storage(name), stats) for name, stats in evaluation.levels.items()}
+    cycles, bound_by = evaluation.cycles, evaluation.bound_by
+    for name in dict.fromkeys(operation.reads):
+        if name in operation.writes:
+            home = placement.homes[name]
+            old = _stream(machine, home, read_words=(step.tensors[name].elements,), written_words=())
+            levels[home] = _together(levels.get(home, LevelTraffic()), old)
+            if levels[home].port_cycles > cycles:
+                cycles, bound_by = math.ceil(levels[home].port_cycles), home
+    macs = evaluation.computes
+    return _cost(machine, levels, cycles, bound_by, macs, evaluation.compute_J)
+
+
+def _vector(machine: Machine, step: Step, placement: Placement, operation: Operation) -> OperationCost:
+    read: dict[str, list[int]] = {}
+    written: dict[str, list[int]] = {}
+    for moved, names in ((read, operation.reads), (written, operation.writes)):
+        for name in dict.fromkeys(names):
+            moved.setdefault(placement.homes[name], []).append(step.tensors[name].elements)
+    levels = {
+        storage.name: _stream(machine, storage.name, read.get(storage.name, ()), written.get(storage.name, ()))
+        for storage in machine.storages
+        if storage.name in read or storage.name in written
+    }
+    unit = vector_unit(machine)
+    demands = {"vector": operation.vector_ops / unit.lanes} | {name: t.port_cycles for name, t in levels.items()}
+    bound_by = max(demands, key=lambda name: demands[name])
+    cycles = max(1, math.ceil(demands[bound_by]))
+    return _cost(machine, levels, cycles, bound_by, 0, operation.vector_ops * unit.energy_J)
+
+
+def _cost(
+    machine: Machine, levels: Mapping[str, LevelTraffic], cycles: int, bound_by: str, macs: int, compute_J: float
+) -> OperationCost:
+    dram = [storage for storage in machine.storages if storage.is_dram and storage.name in levels]
+    off_chip = {storage.name for storage in dram}
+    latency_s = cycles * machine.cycle_s
+    return OperationCost(
+        cycles=cycles,
+        latency_s=latency_s,
+        bound_by=bound_by,
+        utilization=macs / (cycles * machine.instances(machine.compute.name)),
+        macs=macs,
+        compute_J=compute_J,
+        dynamic_J={name: traffic.energy_J for name, traffic in levels.items() if name not in off_chip},
+        dram_J=sum(levels[name].energy_J for name in off_chip) + dram_standby_W(machine) * latency_s,
+        leakage_J=leakage_W(machine) * latency_s,
+        dram_read_bytes=sum(s.bits(levels[s.name].read_words) / 8 for s in dram),
+        dram_written_bytes=sum(s.bits(levels[s.name].written_words) / 8 for s in dram),
+        levels=levels,
+    )
+
+
+def _engine_traffic(storage: Storage, stats: LevelStats) -> LevelTraffic:
+    reads = sum(tensor.reads for tensor in stats.tensors.values())
+    writes = sum(tensor.fills + tensor.updates for tensor in stats.tensors.values())
+    return LevelTraffic(
+        read_words=reads * stats.utilized_instances,
+        written_words=writes * stats.utilized_instances,
+        energy_J=stats.energy_J,
+        port_cycles=_port_cycles(storage, reads, writes),
+    )
+
+
+def _stream(
+    machine: Machine, level: str, read_words: tuple[int, ...] | list[int], written_words: tuple[int, ...] | list[int]
+) -> LevelTraffic:
+    """Whole tensors that pass once, each in whole accesses."""
+    storage = machine.storage(level)
+    read_accesses = sum(math.ceil(words / storage.block_words) for words in read_words)
+    write_accesses = sum(math.ceil(words / storage.block_words) for words in written_words)
+    return LevelTraffic(
+        read_words=sum(read_words),
+        written_words=sum(written_words),
+        energy_J=read_accesses * storage.energy.read_J + write_accesses * storage.energy.write_J,
+        port_cycles=_port_cycles(storage, sum(read_words), sum(written_words)),
+    )
+
+
+def _port_cycles(storage: Storage, reads: float, writes: float) -> float:
+    """Cycles that one instance needs; reads and writes have ports of their own, as in Timeloop."""
+    ports = ((reads, storage.read_bandwidth), (writes, storage.write_bandwidth))
+    return max(words / bandwidth if bandwidth else 0.0 for words, bandwidth in ports)
+
+
+def _together(first: LevelTraffic, second: LevelTraffic) -> LevelTraffic:
+    """Both on the same level. The ports may be busy with either: their times add up."""
+    return replace(
+        first,
+        read_words=first.read_words + second.read_words,
+        written_words=first.written_words + second.written_words,
+        energy_J=first.energy_J + second.energy_J,
+        port_cycles=first.port_cycles + second.port_cycles,
+    )
