@@ -78,6 +78,11 @@ def total(result: StepResult) -> Costs:
 
 def headline(result: StepResult) -> str:
     """What was evaluated, on what, and how, in one line."""
+    return f"{result.net} on {result.arch}: {how(result)}"
+
+
+def how(result: StepResult) -> str:
+    """The choices behind the numbers."""
     settings = result.settings
     named = [
         ("schedule", "{} schedule"),
@@ -87,7 +92,7 @@ def headline(result: StepResult) -> str:
         ("temperature_C", "{:g} C"),
     ]
     parts = [text.format(settings[key]) for key, text in named if settings.get(key) is not None]
-    return f"{result.net} on {result.arch}: " + ", ".join([*parts, f"{result.engine} engine"])
+    return ", ".join([*parts, f"{result.engine} engine"])
 
 
 def warnings(result: StepResult) -> list[str]:

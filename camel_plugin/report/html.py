@@ -1,0 +1,117 @@
+"""The report as one HTML file that needs nothing beside it: for mail, a phone, or paper."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from camel_plugin.report import export, summary, views
+from camel_plugin.report.summary import PART_COLOURS, PART_NAMES
+from camel_plugin.report.units import quantity
+from camel_plugin.result import ENERGY_PARTS, StepResult
+
+FILE_NAME = "report.html"
+
+_LIFETIMES = 20
+
+
+def write_html(result: StepResult, directory: Path, *, reference: str | None = None) -> list[Path]:
+    """Write ``directory/report.html``.
+
+    Args:
+        result: of an evaluation.
+        directory: of the result; made if absent.
+        reference: published figures to show under the baselines, marked as such.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: the directory cannot be written.
+    """
+    return export.add(directory, {FILE_NAME: render(result, reference=reference)})
+
+
+def render(result: StepResult, *, reference: str | None = None) -> str:
+    """The text of the HTML file; arguments as in :func:`write_html`."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = resources.files("camel_plugin.report").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    step, machines = summary.passes(result), summary.machines(result)
+    return environment.from_string(template).render(
+        result=result,
+        how=summary.how(result),
+        warnings=summary.warnings(result),
+        tiles=_tiles(result),
+        bounds=summary.bounds(result),
+        legend=[(PART_NAMES[part], PART_COLOURS[part]) for part in ENERGY_PARTS],
+        passes=views.passes(result),
+        pass_bars=_bars([row.name for row in step], [row.parts_J for row in step]),
+        machines=views.machines(result),
+        machine_bars=_bars(
+            [label for label, _ in machines], [summary.total(machine).parts_J for _, machine in machines]
+        ),
+        areas=[(label, quantity(machine.totals.area_m2, "m2")) for label, machine in machines],
+        reference=reference,
+        has_edram=summary.has_edram(result),
+        lifetimes=views.lifetimes(result, count=_LIFETIMES),
+        operations=views.operations(result),
+        remarks=summary.remarks(result),
+        settings=[(key, _setting(value)) for key, value in result.settings.items()],
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A stacked bar.
+
+    Attributes:
+        label: what it is of.
+        total: its length as written.
+        segments: (part, colour, share of the longest bar in percent, written energy).
+    """
+
+    label: str
+    total: str
+    segments: tuple[tuple[str, str, float, str], ...]
+
+
+def _bars(labels: Sequence[str], parts_J: Sequence[dict[str, float]]) -> list[Bar]:
+    longest = max((sum(parts.values()) for parts in parts_J), default=0.0) or 1.0
+    return [
+        Bar(
+            label,
+            quantity(sum(parts.values()), "J"),
+            tuple(
+                (PART_NAMES[part], PART_COLOURS[part], 100 * energy_J / longest, quantity(energy_J, "J"))
+                for part, energy_J in parts.items()
+            ),
+        )
+        for label, parts in zip(labels, parts_J, strict=True)
+    ]
+
+
+def _tiles(result: StepResult) -> list[tuple[str, str]]:
+    totals = result.totals
+    share = totals.refresh_J / totals.energy_J if totals.energy_J > 0 else 0.0
+    return [
+        ("time", quantity(totals.latency_s, "s")),
+        ("energy", quantity(totals.energy_J, "J")),
+        ("energy-delay product", quantity(totals.edp_Js, "J s")),
+        ("refresh", f"{quantity(totals.refresh_J, 'J')} ({share:.1%})"),
+        ("row refreshes", f"{totals.refresh_count:,.0f}"),
+        ("DRAM traffic", quantity(totals.dram_bytes, "B")),
+        ("peak on chip", quantity(totals.peak_onchip_bytes, "B")),
+        ("MACs", quantity(totals.macs, "MAC")),
+        ("cycles", f"{totals.cycles:,}"),
+        ("area", quantity(totals.area_m2, "m2")),
+    ]
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,36 @@
+"""The Timeloop v0.4 files behind a result, for users who run the real tools on them."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.arch.v04.ert import write_ert
+from camel_plugin.arch.v04.problem_file import write_problem
+from camel_plugin.workload.problem import Problem
+from camel_plugin.workload.step import Step
+
+
+def machine_files(machine: Machine) -> dict[str, str]:
+    """Architecture and energy reference table of a machine, relative path -> text."""
+    return {f"timeloop/{machine.name}.yaml": machine.yaml, f"timeloop/{machine.name}.ERT.yaml": write_ert(machine)}
+
+
+def problem_files(step: Step) -> dict[str, str]:
+    """One file for each distinct problem, and ``timeloop/problems.csv``: which operation of which pass uses which."""
+    files: dict[str, str] = {}
+    names: dict[Problem, str] = {}
+    index = io.StringIO()
+    rows = csv.writer(index)
+    rows.writerow(["operation", "pass", "problem", "repeats", "macs", "Weights", "Inputs", "Outputs"])
+    for operation in step.operations:
+        if operation.problem is None:
+            continue
+        if operation.problem not in names:
+            names[operation.problem] = f"timeloop/problems/{len(names):03d}-{operation.problem.shape}.yaml"
+            files[names[operation.problem]] = write_problem(operation.problem)
+        tensors = [operation.roles.get(dataspace, "") for dataspace in ("Weights", "Inputs", "Outputs")]
+        row = [operation.name, operation.pass_.value, names[operation.problem], operation.repeats, operation.macs]
+        rows.writerow([*row, *tensors])
+    return {**files, "timeloop/problems.csv": index.getvalue()}
