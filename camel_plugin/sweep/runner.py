@@ -1,0 +1,134 @@
+"""Runs the points of a sweep that are not finished yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import replace
+from typing import Any
+
+from camel_plugin.errors import CamelError
+from camel_plugin.result import StepResult
+from camel_plugin.sweep.space import Point
+from camel_plugin.sweep.store import FAILED, OK, Record, Store
+
+Evaluate = Callable[..., StepResult]
+Progress = Callable[[int, int, Record], None]
+"""Called with the points done, the points of the sweep, and the record just finished (or found in the store)."""
+
+
+def run(
+    points: Sequence[Point],
+    store: Store,
+    evaluate: Evaluate,
+    *,
+    versions: Mapping[str, str] | None = None,
+    retry_failed: bool = False,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> list[Record]:
+    """Evaluate the points that are not in the store; an interrupt keeps what is finished.
+
+    Args:
+        points: of the sweep.
+        store: where finished points go, one by one.
+        evaluate: called with the arguments of each point; picklable if the executor has processes.
+        versions: what the results hang on beside the arguments (see :meth:`Point.key`).
+        retry_failed: evaluate again what failed before.
+        executor: runs points side by side (of ``concurrent.futures``, or a Dask client's); None: one after the other.
+        progress: told of every point.
+
+    Returns:
+        One record a point, in the order of ``points``.
+
+    Raises:
+        KeyboardInterrupt: passed on; running the same sweep again goes on from there.
+    """
+    keys = [point.key(versions) for point in points]
+    missing: dict[str, Point] = {}
+    done = 0
+    for key, point in zip(keys, points, strict=True):
+        if key in missing:
+            continue
+        if key in store and not (retry_failed and store[key].status == FAILED):
+            done += 1
+            if progress:
+                progress(done, len(points), store[key])
+        else:
+            missing[key] = point
+    for record in _finished(missing, evaluate, executor):
+        store.append(record)
+        done += 1
+        if progress:
+            progress(done, len(points), record)
+    # The store may know a point under the labels of another sweep.
+    return [replace(store[key], varied=dict(point.varied)) for key, point in zip(keys, points, strict=True)]
+
+
+def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Flat rows for a CSV file, all with the same columns: the axes, status, message, totals and seconds spent."""
+    flat = [
+        {
+            **record.varied,
+            "status": record.status,
+            "message": record.message,
+            **record.result.get("totals", {}),
+            **{key: value for key, value in record.result.items() if isinstance(value, int | float)},
+            "wall_s": record.wall_s,
+        }
+        for record in records
+    ]
+    columns = dict.fromkeys(column for row in sorted(flat, key=len, reverse=True) for column in row)
+    return [{column: row.get(column, "") for column in columns} for row in flat]
+
+
+def digest(result: StepResult) -> dict[str, Any]:
+    """What a sweep keeps of a result: all but the single operations and tensors."""
+    data = result.to_dict()
+    operations = result.operations
+    kept = {key: data[key] for key in ("schema", "arch", "net", "engine", "settings", "versions", "totals")}
+    return {
+        **kept,
+        "coverage": data["coverage"],
+        "notes": data["notes"],
+        "stall_cycles": sum(operation.stall_cycles for operation in operations),
+        "worst_optimality_gap": max((operation.optimality_gap or 0.0 for operation in operations), default=0.0),
+        "worst_corrupted_share": max((operation.corrupted_share for operation in operations), default=0.0),
+        "unsupported_operators": len(result.coverage.get("unsupported", ())),
+    }
+
+
+def _finished(missing: Mapping[str, Point], evaluate: Evaluate, executor: Executor | None) -> Iterator[Record]:
+    if executor is None:
+        for key, point in missing.items():
+            yield _attempt(key, point, evaluate)
+        return
+    futures = [executor.submit(_attempt, key, point, evaluate) for key, point in missing.items()]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _attempt(key: str, point: Point, evaluate: Evaluate) -> Record:
+    """Evaluate one point; whatever goes wrong with it is part of the record, so that the others go on."""
+    started = time.perf_counter()
+    status, message, result = OK, "", {}
+    try:
+        result = digest(evaluate(**point.arguments))
+    except CamelError as error:
+        status, message = FAILED, str(error)
+    except Exception as error:
+        status, message = FAILED, f"{type(error).__name__}: {error}"
+    return Record(
+        key=key,
+        status=status,
+        varied=dict(point.varied),
+        arguments=dict(point.arguments),
+        wall_s=time.perf_counter() - started,
+        result=result,
+        message=message,
+    )
