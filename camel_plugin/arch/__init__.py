@@ -11,6 +11,7 @@ from camel_plugin.arch.machine import Machine
 from camel_plugin.arch.machine_file import MachineFile, is_machine_file, read_machine_file
 from camel_plugin.arch.parameters import Parameter
 from camel_plugin.arch.render import render
+from camel_plugin.arch.v04.reader import read_machine
 from camel_plugin.arch.v04.yaml_source import load_yaml
 from camel_plugin.errors import SpecError
 
@@ -32,8 +33,6 @@ def load_machine(
         SpecError: the files are wrong, or parameters are given for files that have none.
         UnknownNameError: no such machine, parameter, field or component.
     """
-    from camel_plugin.arch.v04.reader import read_machine
-
     given = _overrides(overrides, temperature_C)
     files = _timeloop_files(name_or_path)
     if files is None:

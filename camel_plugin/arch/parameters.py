@@ -151,12 +151,12 @@ def _number(value: int | float, declaration: Declaration, inherited: Value | Non
         raise where.error("must be finite", value=value)
     if isinstance(inherited, int) and value != int(value):
         raise where.error("must be a whole number", value=value)
-    if isinstance(inherited, int | float):
-        value = type(inherited)(value)
     for bound, beyond, word in ((declaration.min, -1, "at least"), (declaration.max, 1, "at most")):
         if bound is not None and (value - bound) * beyond > 0:
             unit = f" {declaration.unit}" if declaration.unit else ""
             raise where.error(f"must be {word} {bound}{unit}", value=value)
+    if isinstance(inherited, int | float):
+        return type(inherited)(value)
     return value
 
 
