@@ -1,0 +1,108 @@
+"""Units that networks are stacked from: residual, reversible, and the reversible network's down-sampling unit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ResidualUnit(nn.Module):
+    """``shortcut(x) + branch(x)``, He et al. 2016.
+
+    Args:
+        branch: the residual function.
+        channels_in: channels of the input.
+        channels_out: channels that ``branch`` returns.
+        stride: of ``branch``; a 1x1 convolution with batch norm stands in the shortcut where
+            the stride is not 1 or the channels change.
+    """
+
+    def __init__(self, branch: nn.Module, channels_in: int, channels_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential()
+            self.shortcut.add_module("conv", nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False))
+            self.shortcut.add_module("norm", nn.BatchNorm2d(channels_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
+        return self.branch(x) + self.shortcut(x)  # type: ignore[no-any-return]
+
+
+class ReversibleBlock(nn.Module):
+    """Additive coupling of two halves of the channels: ``y1 = x1 + F(x2)``, ``y2 = x2 + G(y1)``.
+
+    Gomez et al., "The Reversible Residual Network", NeurIPS 2017, eq. 6 and 7.
+
+    Args:
+        f: residual function of the second half; keeps the shape.
+        g: residual function of the new first half; keeps the shape.
+    """
+
+    def __init__(self, f: nn.Module, g: nn.Module) -> None:
+        super().__init__()
+        self.f = f
+        self.g = g
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, ...) with even C; the shape is kept."""
+        x1, x2 = x.chunk(2, dim=1)
+        y1 = x1 + self.f(x2)
+        y2 = x2 + self.g(y1)
+        return torch.cat([y1, y2], dim=1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """The ``x`` for which ``forward(x)`` is ``y``, up to rounding."""
+        y1, y2 = y.chunk(2, dim=1)
+        x2 = y2 - self.g(y1)
+        x1 = y1 - self.f(x2)
+        return torch.cat([x1, x2], dim=1)
+
+
+class TwoStreamUnit(nn.Module):
+    """First unit of a stage in Gomez et al.: a reversible block whose streams are down-sampled, so not invertible.
+
+    Basic units average-pool the shortcut and pad its channels with zeros; bottlenecks project it (1x1).
+
+    Args:
+        f: residual function ``channels_in / 2`` -> ``channels_out / 2`` with the stride.
+        g: residual function of ``channels_out / 2`` channels.
+        channels_in: channels of both streams together.
+        channels_out: channels of both streams together.
+        stride: of ``f``.
+        project: project instead of pooling and padding.
+    """
+
+    def __init__(
+        self, f: nn.Module, g: nn.Module, channels_in: int, channels_out: int, stride: int, project: bool
+    ) -> None:
+        super().__init__()
+        self.f = f
+        self.g = g
+        self.stride = stride
+        self.missing = (channels_out - channels_in) // 2
+        self.project = project and (stride != 1 or channels_in != channels_out)
+        if self.project:
+            shape = (channels_in // 2, channels_out // 2)
+            self.project1 = nn.Conv2d(*shape, 1, stride=stride, bias=False)
+            self.project2 = nn.Conv2d(*shape, 1, stride=stride, bias=False)
+
+    def _shrink(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = functional.avg_pool2d(x, self.stride)
+        if self.missing:
+            before = self.missing // 2
+            x = functional.pad(x, (0, 0, 0, 0, before, self.missing - before))
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
+        x1, x2 = x.chunk(2, dim=1)
+        s1 = self.project1(x1) if self.project else self._shrink(x1)
+        s2 = self.project2(x2) if self.project else self._shrink(x2)
+        y1 = s1 + self.f(x2)
+        y2 = s2 + self.g(y1)
+        return torch.cat([y1, y2], dim=1)

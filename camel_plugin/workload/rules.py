@@ -1,0 +1,300 @@
+"""What every kind of node costs forward, and its rule for the backward pass. A kind without a rule is an error.
+
+Vector work is counted in element operations (one addition, comparison, multiplication or function value each) of the
+usual two-pass formulas; work per channel or per row is left out. Free of torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from camel_plugin.errors import WorkloadError
+from camel_plugin.workload.builder import StepBuilder
+from camel_plugin.workload.graph import Node
+from camel_plugin.workload.lowering import conv_of, forward_problem, input_grad_problems, weight_grad_problem
+from camel_plugin.workload.step import Pass
+
+MAC_KINDS = frozenset({"conv2d", "linear", "matmul"})
+
+_ELEMENT_OPS: dict[str, int] = {
+    "batch_norm": 5,  # sum; square, sum; scale, shift (mean and variance folded into both)
+    "layer_norm": 7,  # sum; square, sum; centre, scale; times weight, plus bias
+    "group_norm": 7,
+    "relu": 1,
+    "activation": 1,
+    "activation_out": 1,
+    "softmax": 5,  # maximum, difference, exponential, sum, quotient
+    "add": 1,
+    "sub": 1,
+    "rsub": 1,
+    "mul": 1,
+    "div": 1,
+    "dropout": 2,  # compare, multiply
+    "random": 1,
+    "concat": 0,
+    "split": 0,
+    "slice": 0,
+    "pad": 0,
+    "broadcast": 0,
+    "copy": 0,
+    "unsupported": 0,
+}
+"""Element operations per output element, forward."""
+
+
+def forward_ops(node: Node) -> int:
+    """Element operations of a vector node."""
+    out = math.prod(node.output_shapes[0])
+    if node.kind in ("max_pool", "avg_pool"):
+        return out * math.prod(node.pair("kernel"))
+    if node.kind == "reduce":
+        return math.prod(node.input_shapes[0])
+    if node.kind == "batch_norm" and not node.attributes["training"]:
+        return 2 * out  # scale, shift
+    return out * _ELEMENT_OPS[node.kind]
+
+
+def run_forward(b: StepBuilder, node: Node, pass_: Pass, suffix: str = "") -> None:
+    """Emit ``node``; its outputs are held in tensors whose names end in ``suffix``."""
+    reads = [b.tensor(value) for value in node.inputs]
+    writes = [b.hold(value, suffix) for value in node.outputs]
+    name = node.name + (f":{pass_.value}" if pass_ is not Pass.FORWARD else "")
+    partner = None if pass_ is Pass.FORWARD else node.name
+    if node.kind in MAC_KINDS:
+        roles = {"Weights": reads[1], "Inputs": reads[0], "Outputs": writes[0]}
+        problem = forward_problem(conv_of(node))
+        b.emit(name, pass_, node.kind, reads, writes, problem=problem, roles=roles, partner=partner)
+    else:
+        b.emit(name, pass_, node.kind, reads, writes, vector_ops=forward_ops(node), partner=partner)
+
+
+def run_backward(b: StepBuilder, node: Node) -> None:
+    """Emit the gradients of ``node``, the weights' first so that its input may be overwritten after them.
+
+    Raises:
+        WorkloadError: no rule for its kind.
+    """
+    if not any(b.gradient(output) for output in node.outputs) or not any(map(b.is_trainable, node.inputs)):
+        return
+    if node.kind not in BACKWARD:
+        raise WorkloadError(f"no backward rule for {node.kind!r}", field=node.name, value=node.kind)
+    BACKWARD[node.kind](b, node)
+
+
+def _dy(b: StepBuilder, node: Node) -> str:
+    gradient = b.gradient(node.outputs[0])
+    if gradient is None:
+        raise WorkloadError("only a saved statistic of this operator has a gradient", field=node.name)
+    return gradient
+
+
+def _produce(b: StepBuilder, node: Node, index: int, kind: str, reads: list[str], ops: int) -> None:
+    """One vector operation that makes the gradient of the ``index``-th input."""
+    value = node.inputs[index]
+    if not b.is_trainable(value):
+        return
+    suffix = f"_{index}" if index else ""
+    if b.is_parameter(value):
+        target, before = b.weight_gradient(value)
+        name = f"{node.name}:weight_grad{suffix}"
+        b.emit(name, Pass.WEIGHT_GRAD, kind, [*reads, *before], [target], vector_ops=ops, partner=node.name)
+    else:
+        target = b.new_gradient(value)
+        name = f"{node.name}:input_grad{suffix}"
+        b.emit(name, Pass.INPUT_GRAD, kind, reads, [target], vector_ops=ops, partner=node.name)
+        b.contribute(node, value, target)
+
+
+def _hand_on(b: StepBuilder, node: Node, index: int) -> None:
+    """The gradient of the output is that of the input, summed where the input was broadcast."""
+    value, dy = node.inputs[index], _dy(b, node)
+    if not b.is_trainable(value):
+        return
+    elements = math.prod(node.output_shapes[0])
+    if b.is_parameter(value) or b.value(value).elements != elements:
+        _produce(b, node, index, "reduce", [dy], elements)
+    else:
+        b.contribute(node, value, dy)
+
+
+def _mac(b: StepBuilder, node: Node) -> None:
+    conv, dy = conv_of(node), _dy(b, node)
+    x, weight = node.inputs[0], node.inputs[1]
+    if len(node.inputs) > 2:
+        _hand_on(b, node, 2)
+    if b.is_trainable(weight):
+        roles = {"Weights": dy, "Inputs": b.tensor(x)}
+        if b.is_parameter(weight):
+            target, before = b.weight_gradient(weight)
+            name, pass_ = f"{node.name}:weight_grad", Pass.WEIGHT_GRAD
+        else:
+            target, before = b.new_gradient(weight), ()
+            name, pass_ = f"{node.name}:input_grad_1", Pass.INPUT_GRAD
+        reads = (b.tensor(x), dy, *before)
+        problem = weight_grad_problem(conv)
+        roles["Outputs"] = target
+        b.emit(name, pass_, node.kind, reads, (target,), problem=problem, roles=roles, partner=node.name)
+        if not b.is_parameter(weight):
+            b.contribute(node, weight, target)
+    if b.is_trainable(x):
+        lowered = input_grad_problems(conv)
+        name, held = f"{node.name}:input_grad", b.tensor(weight)
+        target = b.new_gradient(x)
+        if lowered.untouched:
+            b.emit(
+                f"{name}.zeros", Pass.INPUT_GRAD, "fill", (), (target,),
+                vector_ops=lowered.untouched, partner=node.name,
+            )  # fmt: skip
+        for suffix, problem in lowered.problems.items():
+            roles = {"Weights": held, "Inputs": dy, "Outputs": target}
+            b.emit(
+                name + suffix, Pass.INPUT_GRAD, node.kind, (held, dy), (target,),
+                problem=problem, roles=roles, partner=node.name,
+            )  # fmt: skip
+        b.contribute(node, x, target)
+
+
+def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Node], None]:
+    def rule(b: StepBuilder, node: Node) -> None:
+        dy, elements = _dy(b, node), math.prod(node.output_shapes[0])
+        reads = [dy, b.tensor(node.inputs[0]), *(b.tensor(saved) for saved in node.outputs[1:])]
+        sums: list[str] = []
+        for parameter in filter(b.is_trainable, node.inputs[1:]):
+            target, before = b.weight_gradient(parameter)
+            sums.append(target)
+            reads += before
+        if sums:
+            name = f"{node.name}:weight_grad"
+            ops = parameter_ops * elements
+            b.emit(name, Pass.WEIGHT_GRAD, node.kind, reads, sums, vector_ops=ops, partner=node.name)
+        weight = [b.tensor(parameter) for parameter in node.inputs[1:2]]
+        frozen_statistics = node.kind == "batch_norm" and not node.attributes["training"]
+        if frozen_statistics:
+            _produce(b, node, 0, node.kind, [dy, *weight], elements)
+        else:
+            # The sums over dY that dX needs are those of the parameters' gradients where these are made.
+            ops = elements * (input_ops if sums else input_ops + parameter_ops)
+            _produce(b, node, 0, node.kind, [*reads[:4], *weight], ops)
+
+    return rule
+
+
+def _from_saved(kind: str, ops: int, *, saved: str) -> Callable[[StepBuilder, Node], None]:
+    """Element-wise rules that need dY and the input, the output or what was saved beside it."""
+
+    def rule(b: StepBuilder, node: Node) -> None:
+        value = {"input": node.inputs[0], "output": node.outputs[0], "beside": node.outputs[-1]}[saved]
+        _produce(b, node, 0, kind, [_dy(b, node), b.tensor(value)], ops * math.prod(node.output_shapes[0]))
+
+    return rule
+
+
+def _add(b: StepBuilder, node: Node) -> None:
+    for index in range(len(node.inputs)):
+        _hand_on(b, node, index)
+
+
+def _subtract(b: StepBuilder, node: Node) -> None:
+    negative = 1 if node.kind == "sub" else 0
+    for index in range(len(node.inputs)):
+        if index == negative:
+            _produce(b, node, index, "neg", [_dy(b, node)], math.prod(node.output_shapes[0]))
+        else:
+            _hand_on(b, node, index)
+
+
+def _multiply(b: StepBuilder, node: Node) -> None:
+    elements = math.prod(node.output_shapes[0])
+    for index in range(len(node.inputs)):
+        others = [b.tensor(value) for value in node.inputs[1 - index : 2 - index]]
+        _produce(b, node, index, "mul", [_dy(b, node), *others], elements)
+
+
+def _divide(b: StepBuilder, node: Node) -> None:
+    dy, elements = _dy(b, node), math.prod(node.output_shapes[0])
+    divisor = [b.tensor(value) for value in node.inputs[1:]]
+    _produce(b, node, 0, "div", [dy, *divisor], elements)
+    if divisor:
+        # -dY * Y / divisor: product, quotient, sign.
+        _produce(b, node, 1, "div", [dy, b.tensor(node.outputs[0]), *divisor], 3 * elements)
+
+
+def _max_pool(b: StepBuilder, node: Node) -> None:
+    reads = [_dy(b, node), b.tensor(node.outputs[-1])]
+    _produce(b, node, 0, "max_pool", reads, math.prod(node.output_shapes[0]))
+
+
+def _avg_pool(b: StepBuilder, node: Node) -> None:
+    _produce(b, node, 0, "avg_pool", [_dy(b, node)], forward_ops(node))
+
+
+def _spread(b: StepBuilder, node: Node) -> None:
+    _produce(b, node, 0, "broadcast", [_dy(b, node)], math.prod(node.input_shapes[0]))
+
+
+def _move(kind: str) -> Callable[[StepBuilder, Node], None]:
+    def rule(b: StepBuilder, node: Node) -> None:
+        _produce(b, node, 0, kind, [_dy(b, node)], 0)
+
+    return rule
+
+
+def _concat(b: StepBuilder, node: Node) -> None:
+    dy = _dy(b, node)
+    for index, value in enumerate(node.inputs):
+        if b.is_parameter(value):
+            _produce(b, node, index, "split", [dy], 0)
+    parts = [value for value in node.inputs if b.is_trainable(value) and not b.is_parameter(value)]
+    if parts:
+        targets = [b.new_gradient(value) for value in parts]
+        b.emit(f"{node.name}:input_grad", Pass.INPUT_GRAD, "split", [dy], targets, partner=node.name)
+        for value, target in zip(parts, targets, strict=True):
+            b.contribute(node, value, target)
+
+
+def _split(b: StepBuilder, node: Node) -> None:
+    gradients = [gradient for output in node.outputs if (gradient := b.gradient(output))]
+    _produce(b, node, 0, "concat", gradients, 0)
+
+
+def _unsupported(b: StepBuilder, node: Node) -> None:
+    for index, value in enumerate(node.inputs):
+        _produce(b, node, index, "unsupported", [_dy(b, node), b.tensor(value)], 0)
+
+
+def _pass_on_first(b: StepBuilder, node: Node) -> None:
+    _hand_on(b, node, 0)
+
+
+BACKWARD: dict[str, Callable[[StepBuilder, Node], None]] = {
+    "conv2d": _mac,
+    "linear": _mac,
+    "matmul": _mac,
+    # Normalised input: 2; its product with dY and both sums: 3. Batch norm's dX is a sum of three scaled terms: 4.
+    "batch_norm": _norm(5, 4),
+    # The same sums again over rows after the product with the weight: 1 + 3; difference and scale: 4, normalised: 2.
+    "layer_norm": _norm(5, 10),
+    "group_norm": _norm(5, 10),
+    "relu": _from_saved("relu", 1, saved="output"),
+    "activation": _from_saved("activation", 2, saved="input"),
+    "activation_out": _from_saved("activation", 2, saved="output"),
+    "softmax": _from_saved("softmax", 4, saved="output"),
+    "dropout": _from_saved("dropout", 1, saved="beside"),
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "reduce": _spread,
+    "broadcast": _pass_on_first,
+    "copy": _pass_on_first,
+    "add": _add,
+    "sub": _subtract,
+    "rsub": _subtract,
+    "mul": _multiply,
+    "div": _divide,
+    "concat": _concat,
+    "split": _split,
+    "slice": _move("pad"),
+    "pad": _move("slice"),
+    "unsupported": _unsupported,
+}
+"""Kind of node -> its backward rule."""
