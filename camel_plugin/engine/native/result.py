@@ -55,3 +55,27 @@ class BatchResult:
     updates: Ints
     temporal_reductions: Ints
     tensor_energy_J: Floats
+
+    @classmethod
+    def empty(cls, batch: MappingBatch, compute_J: float) -> BatchResult:
+        """A result whose arrays are still to be filled in."""
+        rows, storages, dataspaces = batch.keep.shape
+        row, level, tensor = (rows,), (rows, storages), (rows, storages, dataspaces)
+        return cls(
+            batch=batch,
+            fits=np.empty(row, np.bool_),
+            cycles=np.empty(row, np.int64),
+            energy_J=np.empty(row),
+            compute_cycles=np.empty(row, np.int64),
+            compute_J=compute_J,
+            level_cycles=np.empty(level, np.int64),
+            level_energy_J=np.empty(level),
+            leakage_J=np.empty(level),
+            utilized_instances=np.empty(level, np.int64),
+            utilized_capacity=np.empty(tensor, np.int64),
+            reads=np.empty(tensor, np.int64),
+            fills=np.empty(tensor, np.int64),
+            updates=np.empty(tensor, np.int64),
+            temporal_reductions=np.empty(tensor, np.int64),
+            tensor_energy_J=np.empty(tensor),
+        )

@@ -1,0 +1,36 @@
+"""Energies and cycles from access counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from camel_plugin.arch.machine import Storage
+from camel_plugin.engine.native.result import Floats, Ints
+
+
+def accesses_energy_J(storage: Storage, instances: int, used: Ints, reads: Ints, fills: Ints, updates: Ints) -> Floats:
+    """Dynamic energy [T, B] of all utilized instances of a level, from accesses [T, B] of one.
+
+    Accesses are whole blocks. Instances ganged into a cluster share one access.
+    """
+    block = storage.block_words
+    energy = storage.energy
+    per_instance = (
+        np.ceil(reads / block) * energy.read_J
+        + np.ceil(fills / block) * energy.write_J
+        + np.ceil(updates / block) * energy.update_J
+    )
+    return per_instance * np.minimum(used, instances // storage.cluster_size)
+
+
+def level_cycles(storage: Storage, steps: Ints, reads: Ints, writes: Ints) -> Ints:
+    """Cycles [B] that a level needs for ``reads`` and ``writes`` [T, B] words of one instance.
+
+    The quotients are formed in Timeloop's order, so that rounding up meets the same integer.
+    """
+    slowdown = np.ones(len(steps))
+    for bandwidth, words in ((storage.read_bandwidth, reads), (storage.write_bandwidth, writes)):
+        if bandwidth is not None:
+            demand = (words / steps).sum(axis=0)
+            np.minimum(slowdown, bandwidth / np.maximum(demand, bandwidth), out=slowdown)
+    return np.ceil(steps / slowdown).astype(np.int64)

@@ -1,0 +1,228 @@
+"""Link transfers: a child takes a tile from a neighbour that received the same tile one step before.
+
+The children of a container are numbered row by row over the spatial loops; neighbours are the numbers e - 1 and
+e + 1 of the same mesh row, and e - h and e + h for a mesh h wide, even where the mapping uses fewer columns.
+
+A child at offset o_e gets at this step what its neighbour n got at the last one if the tiles have one shape and the
+motion v of this step is v = o_n - o_e. So a step matters only if its v is the difference of two neighbours' offsets.
+For compute units every step has the shape of one word. For buffers, let i be the innermost loop with bound > 1: it
+must move the tile (v_i != 0), for otherwise the step before is always empty. The step before one of loop j > i is one
+of loop i, the one before that of i the last carry. With overlap in v_i the shapes agree only between steps of motion
+v_i; without overlap every step loads the whole tile and each that moves agrees with the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from camel_plugin.arch.machine import Fanout
+from camel_plugin.engine.native.children import (
+    Multicast,
+    SpatialLoops,
+    distinct_columns,
+    multicast,
+    origins,
+    sharing_of,
+    spatial_loops,
+)
+from camel_plugin.engine.native.nest import Nest
+from camel_plugin.engine.native.result import Bools, Floats, Ints
+from camel_plugin.engine.native.walk import Demand
+
+
+@dataclass(frozen=True)
+class Links:
+    """Rows of a container and dataspace where links save parent accesses.
+
+    Attributes:
+        rows: [N] which mappings.
+        accesses: [N] words that the parent still sends.
+        delivered: [N] words that children receive from the parent.
+        transferred: [N] words that children receive from neighbours.
+        share: [N] parent accesses charged to one child, rounded as Timeloop does.
+    """
+
+    rows: Ints
+    accesses: Ints
+    delivered: Ints
+    transferred: Ints
+    share: Floats
+
+
+def linkable(nest: Nest, dataspace: int, level: int) -> bool:
+    """Container ``level`` can have links at all for this dataspace.
+
+    One step moves a buffer's tile by the whole span of the children along some rank, further than any two of them are
+    apart, unless several dimensions move that rank. Without forgotten halos a buffer's new words are no box.
+    """
+    rules = nest.layout.rules
+    into_compute = level == len(nest.layout.nodes) - 1
+    return rules.link_transfers and (into_compute or (rules.forget_halo and nest.layout.shapes[dataspace].entangled))
+
+
+def links(nest: Nest, dataspace: int, level: int, tiles: Ints, child: Demand) -> Links | None:
+    """Transfers between the children of container ``level``, None if there are none.
+
+    Args:
+        nest: the chunk.
+        dataspace: index of the dataspace.
+        level: node index of the container.
+        tiles: [B] different tiles that the children ask for.
+        child: what each child asks for.
+    """
+    layout = nest.layout
+    into_compute = level == len(layout.nodes) - 1
+    asked = child.asked
+    fanouts = nest.factors[level].prod(axis=0)
+    kept_outside = nest.keep[[place < level for place in layout.storages], dataspace].any(axis=0)
+    rows = np.flatnonzero((fanouts > 1) & kept_outside)
+    if not rows.size or not nest.outside(level):
+        return None
+    array = _Array(nest, dataspace, level, rows)
+    motions, weights, leaps = _steps(nest, dataspace, level, rows)
+    delta = child.new[rows]
+    if not into_compute:
+        weights = _agreeing(motions, weights, leaps, delta < child.words[rows])
+    step, place = np.nonzero(array.may_match(motions) & (weights > 0))
+    if not place.size:
+        return None
+    codes = np.concatenate([array.loops[:, place], motions[step, place][None, :]])
+    group, first = distinct_columns(codes)
+    found = [
+        neighbours(array.spatial(place[index]), int(array.width[place[index]]), int(motions[step[index], place[index]]))
+        for index in first
+    ]
+    left = np.array([sum(count for _, count in sharing) for sharing, _ in found], np.int64)[group]
+    taken = np.array([count for _, count in found], np.int64)[group]
+    weight = weights[step, place] * delta[place]
+    useful = left < tiles[rows[place]]
+    spared = np.bincount(place, weight * useful * (tiles[rows[place]] - left), len(rows)).astype(np.int64)
+    transferred = np.bincount(place, weight * useful * taken, len(rows)).astype(np.int64)
+    used = np.flatnonzero(spared > 0)
+    if not used.size:
+        return None
+    share = np.zeros(len(used))
+    if not into_compute:
+        for index, row in enumerate(used):
+            entries = np.flatnonzero(useful & (place == row))
+            served = [(found[group[entry]][0], int(weight[entry])) for entry in entries]
+            share[index] = _share(array.spatial(row), int(asked[rows[row]]), served)
+    chosen = rows[used]
+    return Links(
+        rows=chosen,
+        accesses=asked[chosen] * tiles[chosen] - spared[used],
+        delivered=asked[chosen] * fanouts[chosen] - transferred[used],
+        transferred=transferred[used],
+        share=share,
+    )
+
+
+def _steps(nest: Nest, dataspace: int, level: int, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    """Motion, weight and bound - 1 of each temporal loop outside the container: [J, N], innermost first."""
+    loops = nest.outside(level)
+    motions = np.zeros((len(loops), len(rows)), np.int64)
+    weights, leaps = motions.copy(), motions.copy()
+    inner = np.zeros(len(rows), np.int64)
+    for index, loop in enumerate(loops):
+        step = loop.motions[dataspace][rows]
+        motions[index] = step - inner
+        weights[index] = loop.weight[rows]
+        leaps[index] = loop.bound[rows] - 1
+        inner += step if nest.layout.rules.forget_halo else step * leaps[index]
+    return motions, weights, leaps
+
+
+def _agreeing(motions: Ints, weights: Ints, leaps: Ints, overlapping: Bools) -> Ints:
+    """Steps of each loop [J, N] whose tile has the same shape as that of the step before, for buffers."""
+    innermost = np.argmax(leaps > 0, axis=0)[None, :]
+    lead = np.take_along_axis(motions, innermost, axis=0)
+    alike = np.where(overlapping, motions == lead, motions != 0)
+    agreeing = weights * alike
+    np.put_along_axis(agreeing, innermost, 0, axis=0)
+    after_carry = np.where(overlapping, 0, 1) + agreeing.sum(axis=0)
+    np.put_along_axis(agreeing, innermost, np.take_along_axis(leaps, innermost, axis=0) * after_carry, axis=0)
+    result: Ints = agreeing * (lead != 0)
+    return result
+
+
+class _Array:
+    """The children of a container in N mappings.
+
+    Attributes:
+        loops: [4 D, N] motion, then factor of every spatial loop, Y loops then X loops, outermost first.
+        width: [N] columns of the mesh.
+    """
+
+    def __init__(self, nest: Nest, dataspace: int, level: int, rows: Ints) -> None:
+        container = nest.layout.nodes[level]
+        assert isinstance(container, Fanout)
+        order = nest.order[level][:, rows]
+        factors = np.take_along_axis(nest.factors[level][:, rows], order, axis=0)
+        along_x = np.take_along_axis(nest.along_x[level][:, rows], order, axis=0)
+        step = nest.tiles[level + 1][:, rows] * nest.layout.shapes[dataspace].keys[:, None]
+        step = np.take_along_axis(step, order, axis=0)
+        self._factors = np.concatenate([np.where(along_x, 1, factors), np.where(along_x, factors, 1)])
+        self._motions = np.where(self._factors > 1, np.concatenate([step, step]), 0)
+        self.loops = np.concatenate([self._motions, self._factors])
+        self._columns = self._factors[len(step) :].prod(axis=0)
+        self._size = self._factors.prod(axis=0)
+        self.width = np.maximum(container.mesh_x, self._columns)
+
+    def spatial(self, place: int | np.signedinteger) -> SpatialLoops:
+        """The loops of one mapping."""
+        return spatial_loops(self._motions[:, place], self._factors[:, place])
+
+    def may_match(self, motions: Ints) -> Bools:
+        """Motions [J, N] that lie within the array and, where that is simple, lead from a child to a neighbour."""
+        spans = (self._factors - 1) * self._motions
+        possible = np.abs(motions) <= spans.sum(axis=0)
+        near = np.zeros_like(possible)
+        rows = len(spans) // 2
+        # e + 1 increments the innermost loop with room and resets those inside it; e + h the same among the Y loops.
+        carry = np.zeros(motions.shape[1], np.int64)
+        for index in range(len(spans) - 1, -1, -1):
+            if index == rows - 1:
+                carry_y = np.zeros_like(carry)
+            real = self._factors[index] > 1
+            if not real.any():
+                continue
+            near |= real & (np.abs(motions) == np.abs(self._motions[index] - carry))
+            carry += spans[index]
+            if index < rows:
+                near |= real & (np.abs(motions) == np.abs(self._motions[index] - carry_y))
+                carry_y += spans[index]
+        ragged = (self._size > self.width) & (self._columns < self.width)
+        result: Bools = possible & (near | ragged)
+        return result
+
+
+@lru_cache(maxsize=2**16)
+def neighbours(loops: SpatialLoops, width: int, motion: int) -> tuple[Multicast, int]:
+    """Sharing of the children that no neighbour serves after ``motion``, and the number of those served."""
+    places = origins(loops)
+    number = np.arange(places.size)
+    served = np.zeros(places.size, np.bool_)
+    for distance, in_reach in (
+        (-1, number % width > 0),
+        (1, (number + 1) % width > 0),
+        (-width, number >= width),
+        (width, number + width < places.size),
+    ):
+        child = number[in_reach & (number + distance < places.size)]
+        served[child] |= places[child + distance] - places[child] == motion
+    return sharing_of(places[~served]), int(served.sum())
+
+
+def _share(loops: SpatialLoops, asked: int, served: list[tuple[Multicast, int]]) -> float:
+    """Words that the parent sends to one child on average: Timeloop's sum, in its order of rounding."""
+    words: dict[tuple[int, int], int] = {}
+    plain = asked - sum(weight for _, weight in served)
+    for sharing, weight in [(multicast(loops), plain), *served]:
+        for sharers, count in sharing:
+            words[sharers, count] = words.get((sharers, count), 0) + weight * count
+    fanout = math.prod(factor for _, factor in loops)
+    return sum((total * sharers) / fanout for (sharers, _), total in sorted(words.items()))
