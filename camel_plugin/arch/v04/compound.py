@@ -50,7 +50,8 @@ def _estimate(
         return components.estimate(kind, attributes)
     except UnknownNameError as error:
         known = sorted({*error.valid, *classes})
-        raise node.error(
+        place = node.at(["subclass"])
+        raise (place if place is not node else node.at(["class"])).error(
             "neither a compound class, nor the ERT, nor a registered component model knows this class",
             value=kind,
             suggestion=nearest(kind, known),

@@ -30,6 +30,7 @@ from camel_plugin.arch.v04.storage_attributes import geometry
 from camel_plugin.arch.v04.yaml_source import YamlNode, dump_yaml
 from camel_plugin.components.base import Estimate
 from camel_plugin.errors import SpecError, nearest
+from camel_plugin.workload.problem import Problem
 
 _STORAGE = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 _COMPUTE = ("mac", "intmac", "fpmac", "compute")
@@ -42,14 +43,17 @@ _DEFAULT_CYCLE_S = 1e-9  # what Timeloop's own latency assumes
 _DEFAULT_TEMPERATURE_C = 25.0
 
 
-def read_machine(sources: Sequence[Source], *, ert: Path | None = None, name: str | None = None) -> Machine:
+def read_machine(
+    sources: Sequence[Source], *, ert: Path | None = None, name: str | None = None, problem: Problem | None = None
+) -> Machine:
     """The machine that Timeloop v0.4 files describe.
 
     Args:
-        sources: files, or (label, text) pairs; merged as Timeloop's front end merges them. A problem among them only
-            gives the names of dataspaces and dimensions.
+        sources: files, or (label, text) pairs; merged as Timeloop's front end merges them.
         ert: energies in Accelergy's ERT.yaml form; the components in it are not estimated.
         name: of the machine; by default that of the first file with an architecture.
+        problem: gives the names of dataspaces and dimensions that constraints may use; by default the problem in
+            the sources, and without one Weights, Inputs, Outputs and any dimension.
 
     Raises:
         SpecError: with file, line, field, value and the nearest valid name.
@@ -58,7 +62,9 @@ def read_machine(sources: Sequence[Source], *, ert: Path | None = None, name: st
     spec = merge(trees)
     if not spec.architectures:
         raise trees[0].error("no architecture is given", suggestion="add a file with an architecture section")
-    reader = _Reader(spec, ert_file.read_ert(ert) if ert else {})
+    if problem is None and spec.problem is not None:
+        problem = parse_problem(spec.problem, spec.variables)
+    reader = _Reader(spec, problem, ert_file.read_ert(ert) if ert else {})
     for architecture in spec.architectures:
         reader.read_nodes(items(entries(architecture, {"version", "nodes"})["nodes"]))
     return reader.machine(name or _default_name(spec.architectures[0].file), dump_yaml(trees))
@@ -74,6 +80,7 @@ class _Reader:
     """Walks the nodes outermost first and collects the machine."""
 
     spec: Specification
+    problem: Problem | None
     ert: dict[str, tuple[ert_file.Table, YamlNode]]
     nodes: list[Node] = field(default_factory=list)
     places: dict[str, YamlNode] = field(default_factory=dict)
@@ -86,11 +93,10 @@ class _Reader:
         self.inherited = dict(self.spec.variables)
         self.names = Names()
         known: dict[str, Any] = {"variables": self.spec.variables}
-        if self.spec.problem is not None:
-            problem = parse_problem(self.spec.problem, self.spec.variables)
-            dataspaces = tuple(dataspace.name for dataspace in problem.dataspaces)
-            self.names = Names(dataspaces, problem.dimensions, known=True)
-            known["problem"] = {"instance": problem.size}
+        if self.problem is not None:
+            dataspaces = tuple(dataspace.name for dataspace in self.problem.dataspaces)
+            self.names = Names(dataspaces, self.problem.dimensions, known=True)
+            known["problem"] = {"instance": self.problem.size}
         self.scope: dict[str, Any] = {**self.spec.variables, "variables": self.spec.variables, "spec": known}
         self.targets: dict[str, list[YamlNode]] = {}
         for target in self.spec.targets:
@@ -301,9 +307,8 @@ class _Reader:
     def _estimate(self, node: YamlNode, found: Mapping[str, YamlNode], attributes: Mapping[str, Any]) -> Estimate:
         """Cost of one instance; the subclass is what Accelergy prefers."""
         kind = text(found.get("subclass") or found["class"])
-        place = found.get("subclass", found["class"])
         timed = {"global_cycle_seconds": self._cycle_s(attributes, node), **attributes}
-        cost = estimate_component(kind, timed, self.spec.classes, node if "attributes" in found else place)
+        cost = estimate_component(kind, timed, self.spec.classes, node)
         self._note(text(found["name"]), cost)
         return cost
 

@@ -1,0 +1,141 @@
+"""``camel model``: the cost of one mapping, as ``timeloop-model`` would say it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from camel_plugin.arch.v04.specification import Source
+    from camel_plugin.engine.base import Evaluation
+
+ArchFiles = Annotated[
+    list[Path],
+    typer.Option("--arch", metavar="FILE", help="Timeloop v0.4 architecture and its components; repeatable."),
+]
+ProblemFiles = Annotated[
+    list[Path], typer.Option("--problem", metavar="FILE", help="Timeloop v0.4 problem; repeatable.")
+]
+MappingFiles = Annotated[
+    list[Path], typer.Option("--mapping", metavar="FILE", help="Timeloop v0.4 mapping; repeatable.")
+]
+ErtFile = Annotated[
+    Path | None,
+    typer.Option("--ert", metavar="FILE", help="Energies in Accelergy's ERT.yaml form, in place of our own."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def model_command(
+    arch: ArchFiles, problem: ProblemFiles, mapping: MappingFiles, ert: ErtFile = None, as_json: AsJson = False
+) -> None:
+    """Cycles, accesses and energy of a given mapping, on any Timeloop v0.4 files."""
+    from camel_plugin.arch.v04 import read_machine, read_mapping, read_problem
+    from camel_plugin.engine.native.model import evaluate
+
+    layer = read_problem(problem)
+    machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
+    result = evaluate(machine, layer, read_mapping(mapping, machine, layer))
+    if as_json:
+        import json
+
+        print(json.dumps(evaluation_json(result), indent=2))
+        return
+    from rich.console import Console
+
+    print_evaluation(result, Console(), machine.unconfirmed if ert is None else ())
+
+
+def arch_sources(paths: Sequence[Path]) -> list[Source]:
+    """Timeloop files as they are, the YAML files of a folder, and machine files or registered machines rendered."""
+    from camel_plugin.arch import render_machine
+    from camel_plugin.arch.machine_file import is_machine_file
+    from camel_plugin.arch.v04.yaml_source import load_yaml
+
+    sources: list[Source] = []
+    for path in paths:
+        if path.is_dir():
+            sources += sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
+        elif path.exists() or path.suffix:
+            rendered = is_machine_file(load_yaml(path))
+            sources.append((f"{path} (rendered)", render_machine(str(path))) if rendered else path)
+        else:
+            sources.append((f"{path} (rendered)", render_machine(str(path))))
+    return sources
+
+
+def evaluation_json(result: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON: energies in J, counts in words per instance."""
+    return {
+        "cycles": result.cycles,
+        "computes": result.computes,
+        "utilization": result.utilization,
+        "energy_J": result.energy_J,
+        "compute_J": result.compute_J,
+        "bound_by": result.bound_by,
+        "levels": {
+            name: {
+                "instances": level.instances,
+                "utilized_instances": level.utilized_instances,
+                "bound": level.cycles,
+                "energy_J": level.energy_J,
+                "leakage_J": level.leakage_J,
+                "tensors": {
+                    tensor: {
+                        "utilized_capacity": stats.utilized_capacity,
+                        "reads": stats.reads,
+                        "fills": stats.fills,
+                        "updates": stats.updates,
+                        "temporal_reductions": stats.temporal_reductions,
+                        "energy_J": stats.energy_J,
+                    }
+                    for tensor, stats in level.tensors.items()
+                },
+            }
+            for name, level in result.levels.items()
+        },
+    }
+
+
+def print_evaluation(result: Evaluation, console: Console, unconfirmed: Sequence[str] = ()) -> None:
+    """An evaluation for people to read; accesses are words per instance, energies sums over all instances."""
+    from rich import box
+    from rich.measure import Measurement
+    from rich.segment import Segments
+    from rich.table import Table
+
+    from camel_plugin.report.units import column, quantity
+
+    levels = result.levels.values()
+    energies = [level.energy_J for level in levels] + [level.leakage_J for level in levels]
+    unit = column([*energies, result.compute_J], "J")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("level", no_wrap=True)
+    titles = ("used", "cycles", "tile", "reads", "fills", "updates", "energy", "leakage")
+    for title, measure in zip(titles, ("", "", *["words"] * 4, unit.unit, unit.unit), strict=True):
+        table.add_column(f"{title}\n{measure}", justify="right", no_wrap=True)
+    for name, level in result.levels.items():
+        used = f"{level.utilized_instances}/{level.instances}"
+        joules = unit.format(level.energy_J), unit.format(level.leakage_J)
+        table.add_row(name, used, f"{level.cycles:,}", "", "", "", "", *joules)
+        for tensor, stats in level.tensors.items():
+            counts = (stats.utilized_capacity, stats.reads, stats.fills, stats.updates)
+            table.add_row(f"  {tensor}", "", "", *(f"{count:,}" for count in counts), unit.format(stats.energy_J))
+    table.add_row("compute", "", "", "", "", "", "", unit.format(result.compute_J))
+    console.print(
+        f"{result.cycles:,} cycles (bound by {result.bound_by}), {result.computes:,} MACs, utilization "
+        f"{result.utilization:.2%}, {quantity(result.energy_J, 'J')}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    # Below its natural width a table would lose digits: it runs over the edge instead.
+    natural = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    console.print(Segments(console.render(table, console.options.update(width=natural))), crop=False, soft_wrap=True)
+    console.print("accesses are words per instance, energies those of all instances", style="dim", highlight=False)
+    for note in unconfirmed:
+        console.print(f"unconfirmed: {note}", style="dim", highlight=False, soft_wrap=True, markup=False)
