@@ -102,9 +102,25 @@ def tensors_csv(result: StepResult) -> str:
     return _csv([field.name for field in fields(TensorResult)], (asdict(tensor).values() for tensor in result.tensors))
 
 
+def refuse_non_finite(data: Any, path: str = "") -> None:
+    """Refuse NaN and infinity in plain data: JSON has neither, and no cost is one.
+
+    Raises:
+        EngineError: names the first by its path.
+    """
+    if isinstance(data, float) and not math.isfinite(data):
+        raise EngineError(f"{path} is {data}, which no cost can be")
+    if isinstance(data, dict):
+        for key, value in data.items():
+            refuse_non_finite(value, f"{path}.{key}" if path else key)
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            refuse_non_finite(value, f"{path}[{index}]")
+
+
 def _files(result: StepResult) -> dict[str, str]:
     data = result.to_dict()
-    _refuse_non_finite(data)
+    refuse_non_finite(data)
     mappings = _mapping_paths(result.operations)
     return {
         "result.json": json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
@@ -112,17 +128,6 @@ def _files(result: StepResult) -> dict[str, str]:
         "tensors.csv": tensors_csv(result),
         **{path: result.operations[index].mapping for index, path in mappings.items()},
     }
-
-
-def _refuse_non_finite(data: Any, path: str = "") -> None:
-    if isinstance(data, float) and not math.isfinite(data):
-        raise EngineError(f"{path} is {data}: the result is not written")
-    if isinstance(data, dict):
-        for key, value in data.items():
-            _refuse_non_finite(value, f"{path}.{key}" if path else key)
-    elif isinstance(data, list | tuple):
-        for index, value in enumerate(data):
-            _refuse_non_finite(value, f"{path}[{index}]")
 
 
 def _mapping_paths(operations: Iterable[OperationResult]) -> dict[int, str]:

@@ -105,13 +105,17 @@ def warnings(result: StepResult) -> list[str]:
 
 
 def machines(result: StepResult) -> list[tuple[str, StepResult]]:
-    """The evaluated machine and its baselines, each with a label that also says which settings differ."""
-    own = _scalars(result)
-    labelled = [(result.arch, result)]
-    for baseline in result.baselines:
-        theirs = _scalars(baseline)
-        differing = [f"{key}={theirs.get(key)}" for key in {**own, **theirs} if own.get(key) != theirs.get(key)]
-        labelled.append((f"{baseline.arch} ({', '.join(differing)})" if differing else baseline.arch, baseline))
+    """The evaluated machine and its baselines, labelled with those of their settings that not all of them share."""
+    compared = [result, *result.baselines]
+    settings = [_scalars(machine) for machine in compared]
+    labelled = []
+    for machine, own in zip(compared, settings, strict=True):
+        differing = [
+            f"{key}={value}"
+            for key, value in own.items()
+            if any(key not in theirs or theirs[key] != value for theirs in settings)
+        ]
+        labelled.append((f"{machine.arch} ({', '.join(differing)})" if differing else machine.arch, machine))
     return labelled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
@@ -9,13 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from camel_plugin.errors import CamelError
+from camel_plugin.report.export import refuse_non_finite
 from camel_plugin.result import StepResult
 from camel_plugin.sweep.space import Point
 from camel_plugin.sweep.store import FAILED, OK, Record, Store
 
 Evaluate = Callable[..., StepResult]
 Progress = Callable[[int, int, Record], None]
-"""Called with the points done, the points of the sweep, and the record just finished (or found in the store)."""
+"""Called with the number of points done, that of the sweep, and the record just finished or found in the store."""
 
 
 def run(
@@ -40,30 +42,22 @@ def run(
         progress: told of every point.
 
     Returns:
-        One record a point, in the order of ``points``.
+        One record a point, in the order of ``points`` (of equal points the first).
 
     Raises:
         KeyboardInterrupt: passed on; running the same sweep again goes on from there.
     """
-    keys = [point.key(versions) for point in points]
-    missing: dict[str, Point] = {}
-    done = 0
-    for key, point in zip(keys, points, strict=True):
-        if key in missing:
-            continue
-        if key in store and not (retry_failed and store[key].status == FAILED):
-            done += 1
-            if progress:
-                progress(done, len(points), store[key])
-        else:
-            missing[key] = point
-    for record in _finished(missing, evaluate, executor):
-        store.append(record)
-        done += 1
+    keyed = {point.key(versions): point for point in points}
+    missing = {
+        key: point for key, point in keyed.items() if key not in store or (retry_failed and store[key].status == FAILED)
+    }
+    found = (store[key] for key in keyed if key not in missing)
+    finished = _finished(missing, evaluate, store, executor)
+    for done, record in enumerate(itertools.chain(found, finished), start=1):
         if progress:
-            progress(done, len(points), record)
+            progress(done, len(keyed), record)
     # The store may know a point under the labels of another sweep.
-    return [replace(store[key], varied=dict(point.varied)) for key, point in zip(keys, points, strict=True)]
+    return [replace(store[key], varied=dict(point.varied)) for key, point in keyed.items()]
 
 
 def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -84,30 +78,41 @@ def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 def digest(result: StepResult) -> dict[str, Any]:
-    """What a sweep keeps of a result: all but the single operations and tensors."""
+    """What a sweep keeps of a result: all but the single operations and tensors.
+
+    Raises:
+        EngineError: a number is not finite.
+    """
     data = result.to_dict()
     operations = result.operations
-    kept = {key: data[key] for key in ("schema", "arch", "net", "engine", "settings", "versions", "totals")}
-    return {
-        **kept,
-        "coverage": data["coverage"],
-        "notes": data["notes"],
+    for key in ("operations", "tensors", "baselines"):
+        del data[key]
+    data |= {
         "stall_cycles": sum(operation.stall_cycles for operation in operations),
         "worst_optimality_gap": max((operation.optimality_gap or 0.0 for operation in operations), default=0.0),
         "worst_corrupted_share": max((operation.corrupted_share for operation in operations), default=0.0),
         "unsupported_operators": len(result.coverage.get("unsupported", ())),
     }
+    refuse_non_finite(data)
+    return data
 
 
-def _finished(missing: Mapping[str, Point], evaluate: Evaluate, executor: Executor | None) -> Iterator[Record]:
+def _finished(
+    missing: Mapping[str, Point], evaluate: Evaluate, store: Store, executor: Executor | None
+) -> Iterator[Record]:
+    """Evaluate points, store each as soon as it is there, and pass it on."""
     if executor is None:
         for key, point in missing.items():
-            yield _attempt(key, point, evaluate)
+            record = _attempt(key, point, evaluate)
+            store.append(record)
+            yield record
         return
     futures = [executor.submit(_attempt, key, point, evaluate) for key, point in missing.items()]
     try:
         for future in as_completed(futures):
-            yield future.result()
+            record = future.result()
+            store.append(record)
+            yield record
     finally:
         for future in futures:
             future.cancel()

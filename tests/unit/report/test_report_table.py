@@ -83,10 +83,12 @@ def test_ratios_are_baseline_over_machine(make, operation):
     assert row(text, "camel")[-2:] == ["1.00", "1.00"]
 
 
-def test_a_baseline_names_the_settings_that_differ(make):
+def test_machines_name_the_settings_they_do_not_share(make):
     own = make()
-    other = make(settings={**own.settings, "refresh": "conventional", "overrides": {"banks": "6"}})
-    assert "camel (refresh=conventional, banks=6)" in printed(make(baselines=[other]), width=200)
+    other = make(arch="eyeriss", settings={**own.settings, "refresh": "none", "overrides": {"banks": "6"}})
+    text = printed(make(baselines=[other]), width=200)
+    assert "\ncamel (refresh=lifetime) " in text
+    assert "\neyeriss (refresh=none, banks=6) " in text
 
 
 def test_published_figures_only_on_demand_and_marked(make):
