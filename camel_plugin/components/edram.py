@@ -32,7 +32,7 @@ from camel_plugin.components.scaling import (
 )
 
 _MEGABIT = 2.0**20
-_GITERMAN = "Giterman et al., LSSC 2020, 1 Mb macro"
+_GITERMAN = "Giterman et al., LSSC 2020, 1 Mb macro, 0.6 V"
 _ISAAC = "ISAAC, ISCA 2016, 64 KB buffer"
 _DESTINY = "DESTINY, 2 MB, 350 K"
 
@@ -80,7 +80,9 @@ CELLS: Mapping[str, Cell] = {
         ),
         capacity_bits=_MEGABIT,
         refresh=Constant(276e-6 * 77e-6 / _MEGABIT, "J/bit", f"{_GITERMAN}: 276 uW at 77 us", 16, what="3T refresh"),
-        leakage=Constant(105e-6 / _MEGABIT, "W/bit", f"{_GITERMAN} (25 C assumed)", 16, 25, what="3T eDRAM leakage"),
+        leakage=Constant(
+            105e-6 / _MEGABIT, "W/bit", f"{_GITERMAN}: 105 uW (25 C assumed)", 16, 25, False, what="3T eDRAM leakage"
+        ),
         area=Constant(131570e-12 / _MEGABIT, "m2/bit", _GITERMAN, 16, what="3T eDRAM area"),
         voltage_V=0.6,
         read_restores=False,

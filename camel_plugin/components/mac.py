@@ -51,6 +51,11 @@ COUNT32_AREA = Constant(495.5e-12, "m2", _ALADDIN, 40, what="32-bit counter area
 LEAKAGE_DENSITY = Constant(
     2.4e-6 / 278e-12, "W/m2", f"{_ALADDIN}: its adder (25 C assumed)", 40, 25, False, what="leakage of standard cells"
 )
+CONSTANTS = (
+    *(INT32_ADD, INT32_ADD_AREA, INT32_MULTIPLY, INT32_MULTIPLY_AREA),
+    *(table[bits] for table in (FLOAT_ADD, FLOAT_ADD_AREA, FLOAT_MULTIPLY, FLOAT_MULTIPLY_AREA) for bits in (16, 32)),
+    *(COMPARE32, COMPARE32_AREA, COUNT32, COUNT32_AREA, LEAKAGE_DENSITY),
+)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,8 @@ from camel_plugin.components.base import Constant, Refresh
 from camel_plugin.components.scaling import current_ratio, temperature_of, thermal_voltage
 from camel_plugin.errors import SpecError, nearest
 
-_NORMAL = NormalDist()
-
 SIGMA_VTH = Constant(
-    0.050, "V", "MemSysExplorer's default; not measured for this node", confirmed=False, what="spread of cell Vth"
+    0.050, "V", "assumed default; not measured for these cells", confirmed=False, what="spread of cell Vth"
 )
 SLOPE_FACTOR = Constant(
     1.2, "1", "assumed subthreshold slope of 70 mV/decade at 25 C", confirmed=False, what="subthreshold slope factor n"
@@ -104,7 +102,7 @@ def quantile(yield_fraction: float) -> float:
         raise SpecError(
             "not a yield", field="attributes.yield", value=yield_fraction, suggestion="valid: above 0 and below 1"
         )
-    return _NORMAL.inv_cdf(yield_fraction)
+    return NormalDist().inv_cdf(yield_fraction)
 
 
 def retention_time(cell: str, node_nm: float, temperature_C: float, yield_fraction: float) -> float:
@@ -134,7 +132,9 @@ def failed_fraction(refresh: Refresh, interval_s: float) -> float:
     """Expected fraction of the bits that are lost if nothing is restored for ``interval_s``."""
     if interval_s <= 0:
         return 0.0
-    return _NORMAL.cdf(math.log(interval_s / refresh.retention_median_s) / refresh.retention_sigma_ln)
+    deviations = math.log(interval_s / refresh.retention_median_s) / refresh.retention_sigma_ln
+    # The complementary error function keeps its precision in the far tail, where 1 + erf cancels to nothing.
+    return math.erfc(-deviations / math.sqrt(2)) / 2
 
 
 def availability(refresh: Refresh, cycle_s: float) -> float:

@@ -1,7 +1,7 @@
 """SRAM: energy from published macros, a power of the capacity between them and its square root outside.
 
 Area is by default that of a 6T cell drawn to the same logic design rules as the gain cells it is compared with. The
-pushed rules that a foundry keeps for its SRAM make it 2.4 to 2.7 times smaller (DESTINY), smaller than a 3T cell in
+pushed rules that a foundry keeps for its SRAM make it 2.4 to 3 times smaller (DESTINY), smaller than a 3T cell in
 logic rules: ``design_rules: "foundry"`` asks for that one.
 """
 
@@ -35,7 +35,7 @@ AREA_TO_3T = Constant(
 FOUNDRY_AREA = Constant(
     1.84e-6 / (2 * 8 * 2**20), "m2/bit", "DESTINY, 2 MB", 22, what="SRAM area with the foundry's pushed rules"
 )
-CONSTANTS = (READ_8KB, READ_128KB, WRITE_128KB, LEAKAGE, AREA_TO_3T)
+CONSTANTS = (READ_8KB, READ_128KB, WRITE_128KB, LEAKAGE, AREA_TO_3T, FOUNDRY_AREA)
 
 _SMALL_BITS, _LARGE_BITS = 8 * 8 * 1024.0, 128 * 8 * 1024.0
 
