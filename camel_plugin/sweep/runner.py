@@ -68,7 +68,7 @@ def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
             "status": record.status,
             "message": record.message,
             **record.result.get("totals", {}),
-            **{key: value for key, value in record.result.items() if isinstance(value, int | float)},
+            **record.result.get("summary", {}),
             "wall_s": record.wall_s,
         }
         for record in records
@@ -87,7 +87,7 @@ def digest(result: StepResult) -> dict[str, Any]:
     operations = result.operations
     for key in ("operations", "tensors", "baselines"):
         del data[key]
-    data |= {
+    data["summary"] = {
         "stall_cycles": sum(operation.stall_cycles for operation in operations),
         "worst_optimality_gap": max((operation.optimality_gap or 0.0 for operation in operations), default=0.0),
         "worst_corrupted_share": max((operation.corrupted_share for operation in operations), default=0.0),

@@ -86,9 +86,9 @@ class Store:
         """
         line = json.dumps(asdict(record), allow_nan=False, ensure_ascii=False).encode() + b"\n"
         try:
-            # Unbuffered and appending: the line goes out in one write, whole lines of others beside it stay whole.
-            with self.path.open("ab", buffering=0) as file:
+            with self.path.open("ab") as file:
                 file.write(line)
+                file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise self._unusable(error) from error
