@@ -181,6 +181,30 @@ def test_edram_is_denser_than_sram(machines: dict[str, Machine]) -> None:
     assert (sram.area_m2 / sram.depth) / (edram.area_m2 / edram.depth) == pytest.approx(2.0, rel=0.2)
 
 
+def test_the_sram_baseline_has_about_the_area_of_camel(machines: dict[str, Machine]) -> None:
+    """CAMEL calls them equal in area; the model leaves out the special function unit, the converters and wires."""
+    assert machines["camel"].area_m2 == pytest.approx(machines["camel-sram"].area_m2, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "columns", "rows"), [("camel", 6, 6), ("camel-sram", 4, 4)])
+def test_buffers_feed_one_block_per_row_and_column(
+    name: str, columns: int, rows: int, machines: dict[str, Machine]
+) -> None:
+    activations, weights = machines[name].storages[1:3]
+    assert weights.read_bandwidth is not None
+    assert activations.read_bandwidth is not None
+    assert weights.read_bandwidth >= columns * BLOCK_WORDS
+    assert activations.read_bandwidth >= rows * BLOCK_WORDS
+
+
+def test_a_processing_element_holds_one_block_of_weights(machines: dict[str, Machine]) -> None:
+    for name in ("camel", "camel-sram"):
+        register = machines[name].storage("wreg")
+        assert register.capacity_words == BLOCK_WORDS
+        assert register.keep == {"Weights"}
+        assert register.temporal.no_iteration_over == {"Weights", "Inputs", "Outputs"}
+
+
 def test_comparisons_share_node_clock_and_temperature(machines: dict[str, Machine]) -> None:
     for name in ("camel-sram", "eyeriss-16nm"):
         assert machines[name].cycle_s == machines["camel"].cycle_s
