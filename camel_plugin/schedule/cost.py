@@ -32,6 +32,12 @@ class LevelTraffic:
     energy_J: float = 0.0
     port_cycles: float = 0.0
 
+    def scaled(self, runs: int) -> LevelTraffic:
+        """That of ``runs`` runs."""
+        return LevelTraffic(
+            self.read_words * runs, self.written_words * runs, self.energy_J * runs, self.port_cycles * runs
+        )
+
 
 @dataclass(frozen=True)
 class OperationCost:

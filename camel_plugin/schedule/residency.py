@@ -88,7 +88,7 @@ def may_keep(machine: Machine, storage: Storage, dataspace: str) -> bool:
 
 def rows(storage: Storage, words: float) -> int:
     """Accesses (rows of ``width`` bits) that ``words`` words fill."""
-    return math.ceil(words * storage.datawidth_bits / storage.width_bits)
+    return math.ceil(words / storage.block_words)
 
 
 def place(machine: Machine, step: Step) -> Placement:
@@ -275,8 +275,7 @@ class _Placer:
                 for op in self.step.operations
             },
             peak_bytes={
-                level.name: level.bits(max(self.used[level.name], default=0) * level.width_bits / level.datawidth_bits)
-                / 8
+                level.name: level.bits(max(self.used[level.name], default=0) * level.block_words) / 8
                 for level in self.levels
             },
             spills=tuple(

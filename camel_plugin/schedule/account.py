@@ -1,0 +1,117 @@
+"""The account of a step: when every operation runs, how long data live, what refresh costs, and the sums.
+
+Order of computation. Refresh stalls lengthen the step, and a longer step makes data live longer, which may call for
+more refresh. We start from the timeline without stalls, ask the policy which operations it slows, lengthen those,
+and repeat until nothing changes. Durations only ever grow, so this ends after a few rounds at the smallest
+consistent timeline; lifetimes, refreshes and leakage are those of that timeline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.engine.mapping import Mapping as LoopMapping
+from camel_plugin.schedule.cost import LevelTraffic, OperationCost
+from camel_plugin.schedule.ledger import Ledger, OperationAccount, TensorAccount
+from camel_plugin.schedule.lifetime import lifetimes
+from camel_plugin.schedule.refresh.activity import LevelActivity, activities
+from camel_plugin.schedule.refresh.base import LevelRefresh, RefreshPolicy
+from camel_plugin.schedule.residency import Placement
+from camel_plugin.schedule.timeline import make_timeline
+from camel_plugin.workload.step import Step
+
+
+@dataclass(frozen=True)
+class StepAccount:
+    """A whole step.
+
+    Attributes:
+        operations: in execution order.
+        tensors: by first use.
+        policy: name of the refresh policy.
+        latency_s: of the step.
+        refresh_count: row refreshes.
+        refresh_J: of all levels.
+        energy_J: of everything.
+    """
+
+    operations: tuple[OperationAccount, ...]
+    tensors: tuple[TensorAccount, ...]
+    policy: str
+
+    @property
+    def latency_s(self) -> float:
+        """Sum over the operations."""
+        return math.fsum(operation.latency_s for operation in self.operations)
+
+    @property
+    def refresh_count(self) -> float:
+        """Sum over the operations."""
+        return math.fsum(operation.refresh_count for operation in self.operations)
+
+    @property
+    def refresh_J(self) -> float:
+        """Sum over the operations and levels."""
+        return math.fsum(energy for operation in self.operations for energy in operation.refresh_J.values())
+
+    @property
+    def energy_J(self) -> float:
+        """Sum over the operations."""
+        return math.fsum(operation.energy_J for operation in self.operations)
+
+
+def account(
+    machine: Machine,
+    step: Step,
+    placement: Placement,
+    costs: Mapping[str, OperationCost],
+    mappings: Mapping[str, LoopMapping],
+    policy: RefreshPolicy,
+) -> StepAccount:
+    """Put the costs of all operations on a timeline and add what refresh costs under ``policy``.
+
+    Args:
+        machine: as specified.
+        step: the step.
+        placement: homes of its tensors.
+        costs: of one run of every operation.
+        mappings: of every multiply-accumulate operation.
+        policy: which rows are refreshed.
+
+    Raises:
+        InfeasibleError: the policy must refresh a level that has no time left for accesses.
+    """
+    cycles = {operation.name: costs[operation.name].cycles for operation in step.operations}
+    while True:
+        timeline = make_timeline(step, cycles)
+        data = lifetimes(machine, step, placement, mappings, timeline)
+        levels = activities(machine, step, placement, timeline, data)
+        refreshed = {activity.storage.name: policy.refresh(activity) for activity in levels}
+        waits = {name: _waits(costs[name], name, levels, refreshed) for name in cycles}
+        longer = {name: max([cycles[name], *waits[name].values()]) for name in cycles}
+        if longer == cycles:
+            break
+        cycles = longer
+    by_level = {activity.storage.name: activity for activity in levels}
+    ledger = Ledger(machine, step, timeline, data, by_level, refreshed, waits, policy.restores)
+    return StepAccount(
+        tuple(ledger.operation(operation, costs[operation.name]) for operation in step.operations),
+        tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
+        policy.name,
+    )
+
+
+def _waits(
+    cost: OperationCost, name: str, levels: Iterable[LevelActivity], refreshed: Mapping[str, LevelRefresh]
+) -> dict[str, int]:
+    """Cycles that each level under refresh needs for the accesses of one run of an operation."""
+    waits = {}
+    for activity in levels:
+        level = activity.storage.name
+        if name in refreshed[level].slowed:
+            demand = cost.levels.get(level, LevelTraffic()).port_cycles
+            waits[level] = math.ceil(demand / activity.availability())
+    return waits

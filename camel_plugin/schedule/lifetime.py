@@ -1,0 +1,200 @@
+"""Lifetime of data: from the write to the last read, or to the next write, which restores it.
+
+A 3T read does not restore. Across operations the timeline tells the times, inside an operation the
+mapping does. Every value is that of the longest-living datum of a tensor; where the order of the loops does
+not tell it, a bound is taken that is never too short, and ``rule`` names it.
+
+With CAMEL's schedule a forward value and its reconstruction are two tensors, each with its own
+lifetime, so that the longest of them is CAMEL's T_data = max(T_forward, T_backward).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.engine.mapping import Mapping as LoopMapping
+from camel_plugin.schedule.residency import Placement
+from camel_plugin.schedule.tiles import tile_time
+from camel_plugin.schedule.timeline import Timeline
+from camel_plugin.workload.step import PERSISTENT_KINDS, Operation, Step
+
+
+class Rule(StrEnum):
+    """How a lifetime was found."""
+
+    STEP = "outlives the step: rewritten at most once a step"
+    MICRO_BATCH = "carried over: rewritten once a micro-batch"
+    SWEEP = "last sweep of the producer's loops .. end of the last reader"
+    PRODUCER = "start of the producer .. end of the last reader"
+    OUTSIDE = "start of the first reader .. end of the last one"
+    TILE = "residency of the tile"
+    PARTIAL_SUM = "one sweep over the tile of partial sums"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch without a write. Times in cycles.
+
+    Attributes:
+        written: when it begins, the first time that it occurs in the step.
+        cycles: until the last read.
+        times: how often it occurs in the step.
+    """
+
+    written: int
+    cycles: int
+    times: int
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Data of one tensor in one storage level.
+
+    Attributes:
+        tensor: its name.
+        level: where the data are.
+        operation: that stages the tile, or that uses a resident tensor last.
+        staged: a tile on its way to or from the tensor's home, not the resident tensor itself.
+        words: in one instance.
+        instances: that hold such data at the same time.
+        spans: all stretches between writes, of the longest-living datum.
+        rule: how they were found.
+    """
+
+    tensor: str
+    level: str
+    operation: str
+    staged: bool
+    words: int
+    instances: int
+    spans: tuple[Span, ...]
+    rule: Rule
+
+    @property
+    def cycles(self) -> int:
+        """The longest stretch."""
+        return max((span.cycles for span in self.spans), default=0)
+
+
+def lifetimes(
+    machine: Machine, step: Step, placement: Placement, mappings: Mapping[str, LoopMapping], timeline: Timeline
+) -> tuple[Lifetime, ...]:
+    """Lifetimes of every tensor at its home, and of every tile that an eDRAM level stages."""
+    uses: dict[str, list[Operation]] = {name: [] for name in placement.homes}
+    for operation in step.operations:
+        for name in dict.fromkeys(operation.reads + operation.writes):
+            uses[name].append(operation)
+    written = _written(machine, step, placement, mappings, timeline)
+    resident = [_resident(step, placement, timeline, name, uses[name], written) for name in placement.homes]
+    staged = (
+        _staged(machine, placement, mappings[operation.name], timeline, operation, level.name)
+        for operation in step.operations
+        if operation.problem is not None
+        for level in machine.storages
+        if level.refresh is not None
+    )
+    return (*resident, *(lifetime for found in staged for lifetime in found))
+
+
+def _written(
+    machine: Machine, step: Step, placement: Placement, mappings: Mapping[str, LoopMapping], timeline: Timeline
+) -> dict[tuple[str, str], int]:
+    """(operation, tensor) -> cycle of its first run from which on final values may stand in the tensor's home.
+
+    While a reduction loop sweeps over the tensor again and again, every value is rewritten by the last sweep.
+    """
+    times = {}
+    for operation in step.operations:
+        slot = timeline.slots[operation.name]
+        for name in operation.writes:
+            times[operation.name, name] = slot.start
+        if operation.problem is None:
+            continue
+        for dataspace, name in operation.roles.items():
+            home = placement.operation_homes[operation.name].get(dataspace)
+            if home is not None and operation.problem.dataspace(dataspace).read_write:
+                sweep = tile_time(machine, operation.problem, mappings[operation.name], home, dataspace).unrestored
+                times[operation.name, name] = slot.start + int((1 - sweep) * slot.cycles)
+    return times
+
+
+def _resident(
+    step: Step,
+    placement: Placement,
+    timeline: Timeline,
+    name: str,
+    uses: list[Operation],
+    written: Mapping[tuple[str, str], int],
+) -> Lifetime:
+    live = placement.ranges[name]
+    first, last = uses[0], uses[-1]
+    last_end = timeline.slots[last.name].end
+    spans: tuple[Span, ...]
+    if step.tensors[name].kind in PERSISTENT_KINDS:
+        rule, spans = Rule.STEP, (Span(0, timeline.cycles, 1),)
+    elif not live.produced:
+        begin = timeline.slots[first.name].start
+        rule, spans = Rule.OUTSIDE, (Span(begin, last_end - begin, first.repeats),)
+    elif live.carried and first.repeats > 1:
+        rule, spans = Rule.MICRO_BATCH, _carried(timeline, name, uses, written)
+    else:
+        producer = min((op for op in uses if name in op.writes), key=lambda op: timeline.slots[op.name].start)
+        rule = Rule.PRODUCER if producer.problem is None else Rule.SWEEP
+        spans = _between_writes(timeline, name, uses, written)
+    return Lifetime(name, placement.homes[name], last.name, False, placement.words[name], 1, spans, rule)
+
+
+def _between_writes(
+    timeline: Timeline, name: str, uses: list[Operation], written: Mapping[tuple[str, str], int]
+) -> tuple[Span, ...]:
+    """Stretches from each write to the last read before the next one."""
+    spans: list[Span] = []
+    begin = 0
+    for operation in uses:
+        end = timeline.slots[operation.name].end
+        if name in operation.reads and spans:
+            spans[-1] = Span(begin, end - begin, operation.repeats)
+        if name in operation.writes:
+            begin = written[operation.name, name]
+            spans.append(Span(begin, 0, operation.repeats))
+    return tuple(spans)
+
+
+def _carried(
+    timeline: Timeline, name: str, uses: list[Operation], written: Mapping[tuple[str, str], int]
+) -> tuple[Span, ...]:
+    """From one micro-batch to the next, and from the last one to the operations after them."""
+    group = timeline.slots[uses[0].name]
+    writer = [op for op in uses if name in op.writes and op.repeats == group.repeats][-1]
+    begin = written[writer.name, name]
+    again = Span(begin, group.period, group.repeats - 1)
+    last_write = begin + (group.repeats - 1) * group.period
+    later = [op for op in uses if timeline.slots[op.name].start > timeline.slots[writer.name].start]
+    if not later:
+        return (again,)
+    slot = timeline.slots[later[-1].name]
+    # A reader in the same group is in its last run by then.
+    end = slot.end + ((group.repeats - 1) * group.period if slot.repeats == group.repeats else 0)
+    return again, Span(last_write, end - last_write, 1)
+
+
+def _staged(
+    machine: Machine, placement: Placement, mapping: LoopMapping, timeline: Timeline, operation: Operation, level: str
+) -> list[Lifetime]:
+    """Tiles that pass through ``level``; one after the other they fill the operation."""
+    assert operation.problem is not None
+    slot = timeline.slots[operation.name]
+    found = []
+    for dataspace, name in operation.roles.items():
+        if dataspace not in mapping.at(level).keep or placement.homes[name] == level:
+            continue
+        tile = tile_time(machine, operation.problem, mapping, level, dataspace)
+        cycles = max(1, round(tile.unrestored * slot.cycles))
+        span = Span(slot.start, cycles, slot.repeats * max(1, slot.cycles // cycles))
+        read_write = operation.problem.dataspace(dataspace).read_write
+        rule = Rule.PARTIAL_SUM if read_write else Rule.TILE
+        found.append(Lifetime(name, level, operation.name, True, tile.words, tile.instances, (span,), rule))
+    return found

@@ -1,0 +1,24 @@
+"""Conventional refresh: every row of every bank once per retention time, whatever it holds."""
+
+from __future__ import annotations
+
+from camel_plugin.schedule.refresh.activity import LevelActivity
+from camel_plugin.schedule.refresh.base import LevelRefresh
+
+
+class ConventionalRefresh:
+    """Refresh everything, always.
+
+    The refresh clock runs on from step to step, so a step of time t holds t / retention passes on average.
+    """
+
+    name = "conventional"
+    restores = True
+
+    def refresh(self, activity: LevelActivity) -> LevelRefresh:
+        """All rows, in proportion to time."""
+        rows = activity.refresh.banks * activity.refresh.rows_per_bank * activity.instances
+        slots = activity.timeline.slots
+        return LevelRefresh(
+            {name: rows * activity.periods(activity.total_time(name)) for name in slots}, frozenset(slots)
+        )

@@ -1,0 +1,17 @@
+"""No refresh at all: data that outlive their cells are lost, and their expected share is reported."""
+
+from __future__ import annotations
+
+from camel_plugin.schedule.refresh.activity import LevelActivity
+from camel_plugin.schedule.refresh.base import LevelRefresh
+
+
+class NoRefresh:
+    """Never refresh."""
+
+    name = "none"
+    restores = False
+
+    def refresh(self, activity: LevelActivity) -> LevelRefresh:
+        """Nothing."""
+        return LevelRefresh(dict.fromkeys(activity.timeline.slots, 0.0), frozenset())

@@ -1,0 +1,27 @@
+"""Occupancy-aware refresh: all rows of the banks that hold live data, none of the others (RANA's bank flags)."""
+
+from __future__ import annotations
+
+import math
+
+from camel_plugin.schedule.refresh.activity import LevelActivity
+from camel_plugin.schedule.refresh.base import LevelRefresh
+
+
+class OccupiedRefresh:
+    """Refresh the banks that hold live data; live data are packed into as few banks as they need."""
+
+    name = "occupied"
+    restores = True
+
+    def refresh(self, activity: LevelActivity) -> LevelRefresh:
+        """Rows of the occupied banks, in proportion to time."""
+        refresh = activity.refresh
+        rows, slowed = {}, set()
+        for name in activity.timeline.slots:
+            live, instances = activity.live[name]
+            banks = min(refresh.banks, math.ceil(live / refresh.rows_per_bank)) * instances
+            rows[name] = banks * refresh.rows_per_bank * activity.periods(activity.total_time(name))
+            if banks:
+                slowed.add(name)
+        return LevelRefresh(rows, frozenset(slowed))

@@ -1,0 +1,77 @@
+"""When each operation runs: every group of operations repeats as a whole before the next one starts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from camel_plugin.schedule.liveness import groups
+from camel_plugin.workload.step import Step
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One operation on the timeline; its run ``k`` occupies ``start + k * period`` to ``end + k * period``.
+
+    Attributes:
+        name: of the operation.
+        start: of its first run, in cycles from the start of the step.
+        end: of its first run.
+        period: cycles from one run to the next (the duration of its group).
+        repeats: runs.
+    """
+
+    name: str
+    start: int
+    end: int
+    period: int
+    repeats: int
+
+    @property
+    def cycles(self) -> int:
+        """Duration of one run."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All operations of a step in time.
+
+    Attributes:
+        slots: by operation, in execution order.
+        groups: the slots of each group.
+        cycles: duration of the step.
+    """
+
+    slots: Mapping[str, Slot]
+    groups: tuple[tuple[Slot, ...], ...]
+    cycles: int
+
+    def runs(self, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+        """Runs that overlap the cycles ``start`` to ``end``, as (operation, start, end) of the run."""
+        for group in self.groups:
+            origin, period, repeats = group[0].start, group[0].period, group[0].repeats
+            starts, ends = [slot.start for slot in group], [slot.end for slot in group]
+            first = max(0, (start - origin) // max(1, period))
+            last = min(repeats - 1, (end - origin) // max(1, period))
+            for run in range(first, last + 1):
+                shift = run * period
+                for slot in group[bisect_right(ends, start - shift) : bisect_left(starts, end - shift)]:
+                    yield slot.name, slot.start + shift, slot.end + shift
+
+
+def make_timeline(step: Step, cycles: Mapping[str, int]) -> Timeline:
+    """The timeline of ``step`` with ``cycles`` for one run of each operation."""
+    slots: dict[str, Slot] = {}
+    made, origin = [], 0
+    for group in groups(step):
+        operations = [step.operations[index] for index in group]
+        period, start = sum(cycles[operation.name] for operation in operations), origin
+        for operation in operations:
+            end = start + cycles[operation.name]
+            slots[operation.name] = Slot(operation.name, start, end, period, operation.repeats)
+            start = end
+        made.append(tuple(slots[operation.name] for operation in operations))
+        origin += period * operations[0].repeats
+    return Timeline(slots, tuple(made), origin)
