@@ -2,6 +2,15 @@
 
 from camel_plugin.components.base import Constant, Estimate, Refresh
 from camel_plugin.components.catalogue import estimate
-from camel_plugin.components.retention import availability, failed_fraction, retention_time
+from camel_plugin.components.retention import availability, failed_fraction, refresh_power, retention_time
 
-__all__ = ["Constant", "Estimate", "Refresh", "availability", "estimate", "failed_fraction", "retention_time"]
+__all__ = [
+    "Constant",
+    "Estimate",
+    "Refresh",
+    "availability",
+    "estimate",
+    "failed_fraction",
+    "refresh_power",
+    "retention_time",
+]

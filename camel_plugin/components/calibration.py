@@ -62,9 +62,7 @@ def _edram() -> Iterator[Comparison]:
     yield Comparison("3T leakage", "uW", 105, macro.leakage_W * 1e6, source)
     yield Comparison("3T area", "um2", 131570, macro.area_m2 * 1e12, source)
     assert macro.refresh is not None
-    rows = macro.refresh.banks * macro.refresh.rows_per_bank
-    refresh_W = rows * macro.refresh.row_energy_J / macro.refresh.retention_s
-    yield Comparison("3T refresh at 77 us", "uW", 276, refresh_W * 1e6, source)
+    yield Comparison("3T refresh at 77 us", "uW", 276, retention.refresh_power(macro.refresh) * 1e6, source)
 
     isaac = estimate("edram", {"technology": 32, "width": 256, "depth": 2048, "cell": "1T1C"})
     yield Comparison("1T1C access, 64 KB, 256 bit", "pJ", 20.45, isaac.actions_J["read"] * 1e12, "ISAAC, 32 nm")
@@ -279,7 +277,8 @@ def calibration_table() -> str:
     for row in comparisons():
         allowed = f"factor {row.within:g}" if row.within > 1 else "anchor"
         published, model = (_quantity(value, row.unit) for value in (row.published, row.model))
-        lines.append(f"| {row.what} | {published} | {model} | {row.error:+.1%} | {allowed} | {row.source} |")
+        error = f"{row.error:+.1%}" if abs(row.error) >= 0.0005 else "0"
+        lines.append(f"| {row.what} | {published} | {model} | {error} | {allowed} | {row.source} |")
     return "\n".join(lines)
 
 

@@ -144,3 +144,8 @@ def availability(refresh: Refresh, cycle_s: float) -> float:
     """
     busy_s = refresh.rows_per_array * refresh.row_cycles * cycle_s
     return max(0.0, 1 - busy_s / refresh.retention_s)
+
+
+def refresh_power(refresh: Refresh) -> float:
+    """Power in W of conventional refresh: every row of every bank once a retention time, occupied or not."""
+    return refresh.banks * refresh.rows_per_bank * refresh.row_energy_J / refresh.retention_s
