@@ -70,7 +70,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.paths = {id(child): path for path, child in module.named_modules()}
-        self.leaves = {id(child) for child in module.modules() if not any(True for _ in child.children())}
+        self.leaves = {id(child) for child in module.modules() if not list(child.children())}
         self.children = dict(module.named_modules())
         self.stack: list[tuple[str, bool]] = []
         self.path = ""
@@ -82,6 +82,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.meta: dict[int, Tensor] = {}
         self.partial: set[str] = set()
         self.counts: Counter[str] = Counter()
+        self.taken = {path for path, child in module.named_modules() if list(child.children())}
         self.ignored: Counter[str] = Counter()
         self.unsupported: Counter[str] = Counter()
         for path, parameter in module.named_parameters():
@@ -193,24 +194,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kind = operator.kind
         if kind == "matmul" and self.values[inputs[1]].role is ValueRole.PARAMETER:
             kind = "linear"
-        if in_place and inputs and inputs[0] in self.partial:
+        if in_place and self._name(tensors[0]) in self.partial:
             self.unsupported[f"{base}_ into a slice in {self.path or 'the network'}"] += 1
-        kept = results if operator.results < 0 else results[: operator.results]
-        kept = [r for r in kept if r.numel()]
+        names = operator.results or tuple(f"out{index}" for index in range(len(results)))
+        kept = {name: result for name, result in zip(names, results, strict=False) if result.numel()}
         node_name = self._node_name(str(attributes.get("function", kind)))
-        outputs = self._outputs(node_name, kind, kept)
+        outputs = tuple(f"{node_name}.{name}" for name in kept)
         grad = torch.is_grad_enabled()
         needs = any(self.values[i].requires_grad for i in inputs)
         if needs and not grad and any(self.values[i].role is ValueRole.PARAMETER for i in inputs):
             self.unsupported[f"gradient of trainable {node_name}, which runs under no_grad"] += 1
-        for output, r in zip(outputs, kept, strict=True):
+        for output, r in zip(outputs, kept.values(), strict=True):
             self.values[output] = Value(output, tuple(r.shape), ValueRole.ACTIVATION, needs and grad)
             if not in_place:
                 self._alias(r, output)
             if kind in ("split", "slice"):
                 self.partial.add(output)
         if in_place:
-            old = inputs[0] if inputs else self._name(tensors[0])
+            old = self._name(tensors[0])
             for key in [key for key, name in self.names.items() if name == old]:
                 self.names[key] = outputs[0]
         self.nodes.append(
@@ -220,7 +221,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 inputs,
                 tuple(_flat(t) for t in operands),
                 outputs,
-                tuple(tuple(r.shape) for r in kept),
+                tuple(_flat(r) for r in kept.values()),
                 attributes,
                 self.path,
                 tuple(path for path, _ in self.stack),
@@ -242,15 +243,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _node_name(self, kind: str) -> str:
         path, leaf = self.stack[-1] if self.stack else ("", False)
         base = path if leaf and path else ".".join(filter(None, (path, kind)))
-        self.counts[base] += 1
-        return base if self.counts[base] == 1 else f"{base}#{self.counts[base]}"
-
-    @staticmethod
-    def _outputs(node: str, kind: str, results: list[Tensor]) -> tuple[str, ...]:
-        if kind == "split":
-            return tuple(f"{node}.out{index}" for index in range(len(results)))
-        suffixes = ("out", "saved", "saved2")
-        return tuple(f"{node}.{suffix}" for suffix in suffixes[: len(results)])
+        name = base
+        while name in self.taken:
+            self.counts[base] += 1
+            name = f"{base}_{self.counts[base] + 1}"
+        self.taken.add(name)
+        return name
 
     def graph(self, name: str, result: Any) -> Graph:
         """The graph of what was recorded; ``result`` is what the module returned."""

@@ -51,7 +51,7 @@ class Node:
         inputs: names of the values read, weights and biases after the data.
         input_shapes: their shapes as this operator sees them (a view's, not the value's).
         outputs: names of the values written; those behind the first are what only the backward pass reads
-            (statistics, indices), except for ``split``, whose outputs are all equal.
+            (statistics, indices), except for ``split``, whose outputs are all alike.
         output_shapes: their shapes.
         attributes: ``stride``, ``padding``, ``dilation``, ``groups``, ``kernel``, ``dim`` ... where they apply.
         module: path of the innermost module that was running, empty for the network itself.

@@ -24,8 +24,8 @@ def stored_bytes(step: Step, bytes_per_value: float = 4.0) -> float:
 def peak_bytes(step: Step, bytes_per_value: float = 4.0) -> float:
     """Most bytes of inputs, activations and their gradients alive during one operation of a micro-batch.
 
-    A tensor lives from its first write (the input: from the start) to its last read or write; an operation holds all that it
-    reads and writes, and nothing is computed in place.
+    A tensor lives from the first operation that touches it to the last; an operation holds all that it reads and
+    writes, and nothing is computed in place.
     """
     changes = [0] * (len(step.operations) + 1)
     for name, (first, last) in _spans(step.operations).items():

@@ -35,13 +35,13 @@ class Operator:
         kind: of the node.
         operands: names of its tensor arguments, in the order of ``Node.inputs``; absent ones are left out.
         attributes: further arguments -> attributes of the node.
-        results: how many results the node keeps (the others are empty or bookkeeping).
+        results: names of the results that the node keeps; empty for any number of equal ones.
     """
 
     kind: str
     operands: tuple[str, ...] = ("self",)
     attributes: Callable[[Arguments], Attributes] = lambda _: {}
-    results: int = 1
+    results: tuple[str, ...] = ("out",)
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -74,11 +74,13 @@ def _adaptive_pool(a: Arguments) -> Attributes:
 
 
 def _dim(a: Arguments) -> Attributes:
-    return {"dim": int(a.get("dim", 0))}
+    tensor = a["tensors"][0] if "tensors" in a else a["self"]
+    return {"dim": int(a.get("dim", 0)) % len(tensor.shape)}
 
 
 _NORM = ("input", "weight", "bias")
-_BATCH_NORM = Operator("batch_norm", _NORM, lambda a: {"training": bool(a["training"])}, 3)
+_STATISTICS = ("out", "mean", "rstd")
+_BATCH_NORM = Operator("batch_norm", _NORM, lambda a: {"training": bool(a["training"])}, _STATISTICS)
 _BINARY = ("self", "other")
 _FROM_INPUT = _words(
     "gelu silu mish elu selu celu leaky_relu hardswish hardsigmoid hardtanh softplus threshold clamp clamp_min "
@@ -100,19 +102,19 @@ OPERATORS: Mapping[str, Operator] = {
     "native_batch_norm": _BATCH_NORM,
     "cudnn_batch_norm": _BATCH_NORM,
     "_native_batch_norm_legit": _BATCH_NORM,
-    "_native_batch_norm_legit_no_training": Operator("batch_norm", _NORM, lambda _: {"training": False}, 3),
-    "native_layer_norm": Operator("layer_norm", _NORM, results=3),
-    "native_group_norm": Operator("group_norm", _NORM, results=3),
+    "_native_batch_norm_legit_no_training": Operator("batch_norm", _NORM, lambda _: {"training": False}, _STATISTICS),
+    "native_layer_norm": Operator("layer_norm", _NORM, results=_STATISTICS),
+    "native_group_norm": Operator("group_norm", _NORM, results=_STATISTICS),
     "relu": Operator("relu"),
     **{name: Operator("activation", attributes=_named(name)) for name in _FROM_INPUT},
     **{name: Operator("activation_out", attributes=_named(name)) for name in _FROM_OUTPUT},
     "_softmax": Operator("softmax"),
     "_safe_softmax": Operator("softmax"),
     "_log_softmax": Operator("softmax"),
-    "max_pool2d_with_indices": Operator("max_pool", ("self",), _pool, 2),
+    "max_pool2d_with_indices": Operator("max_pool", ("self",), _pool, ("out", "indices")),
     "avg_pool2d": Operator("avg_pool", ("self",), _pool),
     "_adaptive_avg_pool2d": Operator("avg_pool", ("self",), _adaptive_pool),
-    "adaptive_max_pool2d": Operator("max_pool", ("self",), _adaptive_pool, 2),
+    "adaptive_max_pool2d": Operator("max_pool", ("self",), _adaptive_pool, ("out", "indices")),
     "mean": Operator("reduce"),
     "sum": Operator("reduce"),
     "add": Operator("add", _BINARY),
@@ -122,9 +124,9 @@ OPERATORS: Mapping[str, Operator] = {
     "div": Operator("div", _BINARY),
     "cat": Operator("concat", ("tensors",), _dim),
     "stack": Operator("concat", ("tensors",), _dim),
-    "split": Operator("split", ("self",), _dim, -1),
-    "split_with_sizes": Operator("split", ("self",), _dim, -1),
-    "unbind": Operator("split", ("self",), _dim, -1),
+    "split": Operator("split", ("self",), _dim, ()),
+    "split_with_sizes": Operator("split", ("self",), _dim, ()),
+    "unbind": Operator("split", ("self",), _dim, ()),
     "slice": Operator("slice"),
     "select": Operator("slice"),
     "narrow": Operator("slice"),
@@ -134,7 +136,7 @@ OPERATORS: Mapping[str, Operator] = {
     "clone": Operator("copy"),
     "_to_copy": Operator("copy"),
     "copy": Operator("copy", ("src",)),
-    "native_dropout": Operator("dropout", ("input",), results=2),
+    "native_dropout": Operator("dropout", ("input",), results=("out", "mask")),
     "bernoulli": Operator("random"),
 }
 """ATen name without overload and without the underscore of the in-place form -> its kind."""

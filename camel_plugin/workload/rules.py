@@ -94,14 +94,13 @@ def _produce(b: StepBuilder, node: Node, index: int, kind: str, reads: list[str]
     value = node.inputs[index]
     if not b.is_trainable(value):
         return
-    suffix = f"_{index}" if index else ""
     if b.is_parameter(value):
         target, before = b.weight_gradient(value)
-        name = f"{node.name}:weight_grad{suffix}"
+        name = f"{node.name}:{value.rpartition('.')[2]}_grad"
         b.emit(name, Pass.WEIGHT_GRAD, kind, [*reads, *before], [target], vector_ops=ops, partner=node.name)
     else:
         target = b.new_gradient(value)
-        name = f"{node.name}:input_grad{suffix}"
+        name = f"{node.name}:input_grad" + (f"_{index}" if index else "")
         b.emit(name, Pass.INPUT_GRAD, kind, reads, [target], vector_ops=ops, partner=node.name)
         b.contribute(node, value, target)
 
@@ -158,8 +157,8 @@ def _mac(b: StepBuilder, node: Node) -> None:
 def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Node], None]:
     def rule(b: StepBuilder, node: Node) -> None:
         dy, elements = _dy(b, node), math.prod(node.output_shapes[0])
-        reads = [dy, b.tensor(node.inputs[0]), *(b.tensor(saved) for saved in node.outputs[1:])]
-        sums: list[str] = []
+        data = [dy, b.tensor(node.inputs[0]), *(b.tensor(statistic) for statistic in node.outputs[1:])]
+        reads, sums = list(data), []
         for parameter in filter(b.is_trainable, node.inputs[1:]):
             target, before = b.weight_gradient(parameter)
             sums.append(target)
@@ -175,7 +174,7 @@ def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Node], N
         else:
             # The sums over dY that dX needs are those of the parameters' gradients where these are made.
             ops = elements * (input_ops if sums else input_ops + parameter_ops)
-            _produce(b, node, 0, node.kind, [*reads[:4], *weight], ops)
+            _produce(b, node, 0, node.kind, [*data, *weight], ops)
 
     return rule
 
