@@ -164,6 +164,7 @@ class StepResult:
         coverage: modelled, ignored, unsupported, not_reached.
         notes: what the numbers hang on: unconfirmed constants, spills, choices made.
         baselines: the same for the machines it is compared with.
+        files: Timeloop v0.4 files behind the result, relative path -> text; not part of ``result.json``.
     """
 
     arch: str
@@ -177,11 +178,14 @@ class StepResult:
     coverage: Mapping[str, Sequence[str]]
     notes: Sequence[str] = ()
     baselines: Sequence[StepResult] = field(default_factory=tuple)
+    files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for ``json.dumps``."""
         data: dict[str, Any] = {"schema": SCHEMA}
         for item in fields(self):
+            if item.name == "files":
+                continue
             if item.name == "baselines":
                 data["baselines"] = [baseline.to_dict() for baseline in self.baselines]
             elif item.name == "operations":

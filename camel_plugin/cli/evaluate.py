@@ -34,7 +34,7 @@ def eval_command(
 
     from camel_plugin.cli.progress import MappingProgress
     from camel_plugin.engine.cache import Cache, default_folder
-    from camel_plugin.evaluate import compare, problem_files
+    from camel_plugin.evaluate import compare
     from camel_plugin.report import export, table
 
     if out is not None:
@@ -63,7 +63,7 @@ def eval_command(
         errors.print("interrupted; finished mappings are in the cache and will not be done again")
         raise typer.Exit(130) from None
     if out is not None:
-        export.write(result, out, extra=problem_files(result))
+        export.write(result, out, extra=result.files)
     if as_json:
         json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False)
         sys.stdout.write("\n")

@@ -30,13 +30,16 @@ class ObjectiveName(StrEnum):
 
 Arch = Annotated[str, typer.Option(help="Machine: a name of `camel list`, a machine file, or Timeloop v0.4 files.")]
 Net = Annotated[str, typer.Option(help="Network: a name of `camel list`, a network file, or package.module:factory.")]
+MaybeNet = Annotated[str | None, typer.Option("--net", help="Network whose problems are written too.")]
 Baselines = Annotated[list[str] | None, typer.Option("--baseline", help="Machine to compare with; repeatable.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Machine parameter.")]
 Input = Annotated[str | None, typer.Option(metavar="C,H,W", help="Shape of one sample, in place of the file's.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Samples of one step.")]
 MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples of one run of an operation.")]
 ScheduleOption = Annotated[Schedule | None, typer.Option(help="Training schedule.")]
-Refresh = Annotated[str, typer.Option(help="Refresh policy: conventional, occupied, lifetime, none or a registered one.")]
+Refresh = Annotated[
+    str, typer.Option(help="Refresh policy: conventional, occupied, lifetime, none or a registered one.")
+]
 Temperature = Annotated[float | None, typer.Option(metavar="C", help="Die temperature in degrees Celsius.")]
 ObjectiveOption = Annotated[ObjectiveName, typer.Option(help="What the mapper minimises.")]
 Engine = Annotated[str, typer.Option(help="Engine that maps: native, or another registered one.")]

@@ -1,0 +1,246 @@
+"""The pipeline: machine and network in, the cost of one training step out.
+
+machine file --render, resolve--> Machine
+network file --capture, lower---> Step
+Machine + Step --place----------> homes of the tensors; a machine and a problem for each operation
+engine -------------------------> a mapping and its cost for each distinct problem
+everything --account------------> lifetimes, refresh, totals
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from camel_plugin.arch import load_machine
+from camel_plugin.arch.machine import Machine
+from camel_plugin.arch.v04.mapping_file import write_mapping
+from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.cache import Cache, content_key
+from camel_plugin.engine.jobs import Job, Progress, map_all
+from camel_plugin.errors import InputError
+from camel_plugin.plugins import load
+from camel_plugin.report.specs import machine_files, problem_files
+from camel_plugin.result import LevelResult, LifetimeResult, OperationResult, StepResult, TensorResult, total
+from camel_plugin.schedule.account import account
+from camel_plugin.schedule.cost import operation_cost
+from camel_plugin.schedule.ledger import OperationAccount
+from camel_plugin.schedule.refresh.base import RefreshPolicy
+from camel_plugin.schedule.residency import Placement, operation_machine, place
+from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.step import Operation, Step
+
+
+def evaluate(arch: str, net: str, **choices: Any) -> StepResult:
+    """Cost of one training step of ``net`` on ``arch``; keyword arguments and errors as in :func:`compare`."""
+    return compare([arch], net, **choices)
+
+
+def compare(
+    archs: Sequence[str],
+    net: str,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    input: Sequence[int] | None = None,
+    batch: int | None = None,
+    micro_batch: int | None = None,
+    schedule: str | None = None,
+    refresh: str = "lifetime",
+    temperature_C: float | None = None,
+    objective: str = "edp",
+    engine: str = "native",
+    budget_s: float = 2.0,
+    workers: int | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> StepResult:
+    """Cost of one training step on the first machine, with the others as its baselines.
+
+    Args:
+        archs: machines, by name, machine file or Timeloop v0.4 files.
+        net: network, by name, network file or ``package.module:factory``.
+        overrides: parameters of the FIRST machine, name -> text.
+        input: shape of one sample, in place of the network file's.
+        batch: samples of the step.
+        micro_batch: samples of one run of an operation; divides ``batch``.
+        schedule: ``store-all``, ``checkpoint`` or ``reversible``.
+        refresh: registered refresh policy.
+        temperature_C: of every machine, in place of their own.
+        objective: ``edp``, ``energy`` or ``latency`` of each operation.
+        engine: registered engine.
+        budget_s: wall-clock budget of the mapper for one distinct problem.
+        workers: processes, default one a core.
+        cache: of mapping results; None for none.
+        progress: called as problems are mapped.
+
+    Raises:
+        InputError: something named or given is wrong.
+        InfeasibleError: a tensor or problem that the machine cannot hold.
+        EngineError: the engine failed.
+    """
+    policy: RefreshPolicy = load("refresh", refresh)()
+    try:
+        goal = Objective(objective)
+    except ValueError:
+        raise InputError(
+            "unknown objective", field="objective", value=objective, suggestion="valid: " + ", ".join(Objective)
+        ) from None
+    machines = [
+        load_machine(arch, overrides if position == 0 else None, temperature_C=temperature_C)
+        for position, arch in enumerate(archs)
+    ]
+    step = load_network(net, input=input, batch=batch, micro_batch=micro_batch, schedule=schedule).step()
+    plans = [_Plan(machine, step, place(machine, step)) for machine in machines]
+    jobs = [job for plan in plans for job in plan.jobs()]
+    mapped = iter(
+        map_all(engine, jobs, objective=goal, budget_s=budget_s, workers=workers, cache=cache, progress=progress)
+    )
+    settings = {
+        "schedule": step.schedule,
+        "batch": step.batch,
+        "micro_batch": step.micro_batch,
+        "refresh": refresh,
+        "objective": goal.value,
+        "budget_s": budget_s,
+    }
+    results = []
+    for position, plan in enumerate(plans):
+        own = {**settings, "overrides": dict(overrides or {}) if position == 0 else {}}
+        results.append(plan.result([next(mapped) for _ in plan.mapped], policy, engine, own))
+    files = {path: text for machine in machines for path, text in machine_files(machine).items()}
+    return replace(results[0], baselines=tuple(results[1:]), files={**files, **problem_files(step)})
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A step placed on a machine."""
+
+    machine: Machine
+    step: Step
+    placement: Placement
+
+    @property
+    def mapped(self) -> list[Operation]:
+        return [operation for operation in self.step.operations if operation.problem is not None]
+
+    def jobs(self) -> list[Job]:
+        return [
+            Job(
+                operation_machine(self.machine, self.placement, operation),
+                operation.problem,
+                f"{self.machine.name}: {operation.name}",
+            )
+            for operation in self.mapped
+            if operation.problem is not None
+        ]
+
+    def result(
+        self, mapped: Sequence[MapResult], policy: RefreshPolicy, engine: str, settings: Mapping[str, Any]
+    ) -> StepResult:
+        machine, step, placement = self.machine, self.step, self.placement
+        found = {operation.name: result for operation, result in zip(self.mapped, mapped, strict=True)}
+        costs = {
+            operation.name: operation_cost(
+                machine,
+                step,
+                placement,
+                operation,
+                found[operation.name].evaluation if operation.name in found else None,
+            )
+            for operation in step.operations
+        }
+        mappings = {name: result.mapping for name, result in found.items()}
+        accounts = account(machine, step, placement, costs, mappings, policy)
+        operations = [
+            _operation_result(machine, operation, entry, found.get(operation.name))
+            for operation, entry in zip(step.operations, accounts.operations, strict=True)
+        ]
+        retention_s = {s.name: s.refresh.retention_s for s in machine.storages if s.refresh is not None}
+        return StepResult(
+            arch=machine.name,
+            net=step.network,
+            engine=engine,
+            settings={**settings, "temperature_C": machine.temperature_C, "retention_s": retention_s},
+            versions=_versions(machine, step),
+            totals=total(
+                operations,
+                peak_onchip_bytes=sum(placement.peak_bytes.values()),
+                area_m2=machine.area_m2,
+            ),
+            operations=operations,
+            tensors=[
+                TensorResult(
+                    name=entry.name,
+                    kind=step.tensors[entry.name].kind.value,
+                    bytes=entry.bytes,
+                    home=entry.home,
+                    produced_by=entry.produced_by,
+                    last_used_by=entry.last_used_by,
+                    lifetime_s=entry.lifetime_s,
+                    refreshes=entry.refreshes,
+                )
+                for entry in accounts.tensors
+            ],
+            coverage=asdict(step.coverage),
+            notes=_notes(machine, placement),
+        )
+
+
+def _operation_result(
+    machine: Machine, operation: Operation, entry: OperationAccount, mapped: MapResult | None
+) -> OperationResult:
+    return OperationResult(
+        name=operation.name,
+        pass_=operation.pass_.value,
+        kind=operation.kind,
+        partner=operation.partner,
+        repeats=operation.repeats,
+        macs=entry.macs,
+        cycles=entry.cycles,
+        stall_cycles=entry.stall_cycles,
+        latency_s=entry.latency_s,
+        bound_by=entry.bound_by,
+        utilization=entry.utilization,
+        energy_J=entry.energy_J,
+        compute_J=entry.compute_J,
+        dynamic_J=sum(entry.dynamic_J.values()),
+        leakage_J=entry.leakage_J,
+        refresh_J=sum(entry.refresh_J.values()),
+        dram_J=entry.dram_J,
+        refresh_count=entry.refresh_count,
+        dram_bytes=entry.dram_read_bytes + entry.dram_written_bytes,
+        levels={
+            name: LevelResult(traffic.read_words, traffic.written_words, traffic.energy_J)
+            for name, traffic in entry.levels.items()
+        },
+        lifetimes=[
+            LifetimeResult(data.tensor, data.level, data.lifetime_s, data.retention_s, data.rule)
+            for data in entry.lifetimes
+        ],
+        mapping=write_mapping(mapped.mapping, machine, operation.problem) if mapped and operation.problem else "",
+        optimality_gap=mapped.optimality_gap if mapped else None,
+        corrupted_share=entry.corrupted_share,
+    )
+
+
+def _versions(machine: Machine, step: Step) -> dict[str, str]:
+    packages = {name: version(name) for name in ("camel-plugin", "numpy", "torch")}
+    content = {
+        "machine_sha256": content_key(machine),
+        "step_sha256": content_key(step.operations, step.tensors),
+    }
+    return {"python": platform.python_version(), **packages, **content}
+
+
+def _notes(machine: Machine, placement: Placement) -> list[str]:
+    notes = [f"unconfirmed: {constant}" for constant in machine.unconfirmed]
+    if placement.spills:
+        largest = max(placement.spills, key=lambda spill: spill.bytes)
+        notes.append(
+            f"{len(placement.spills)} of {len(placement.homes)} tensors rest in {machine.storages[0].name}; "
+            f"the largest is {largest.tensor} ({largest.bytes:.0f} bytes: {largest.reason})"
+        )
+    return notes
