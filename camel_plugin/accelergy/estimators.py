@@ -1,7 +1,7 @@
 """Accelergy v0.4 estimators for ``edram`` and ``bfp_mac``: adapters over ``camel_plugin.components``.
 
 Accelergy loads this file by its path and takes the classes that are defined in it; it passes a component's attributes
-to ``__init__`` by name. In an architecture write ``class: storage, subclass: edram``: Timeloop refuses ``class: edram``.
+to ``__init__`` by name. In an architecture write ``class: storage, subclass: edram``: Timeloop has no ``class: edram``.
 """
 
 from __future__ import annotations
