@@ -13,7 +13,7 @@ from camel_plugin.arch.parameters import Parameter
 from camel_plugin.arch.render import render
 from camel_plugin.arch.v04.reader import read_machine
 from camel_plugin.arch.v04.yaml_source import load_yaml
-from camel_plugin.errors import SpecError
+from camel_plugin.errors import InputError, SpecError
 
 __all__ = ["Machine", "MachineFile", "Parameter", "load_machine", "load_machine_file", "render_machine"]
 
@@ -38,7 +38,10 @@ def load_machine(
     if files is None:
         machine_file = load_machine_file(name_or_path, given)
         text = render(machine_file)
-        machine = read_machine([(f"{machine_file.path} (rendered)", text)])
+        try:
+            machine = read_machine([(f"{machine_file.path} (rendered)", text)])
+        except InputError as error:
+            raise _blamed(error, machine_file) from error
         unconfirmed = (*machine_file.unconfirmed, *machine.unconfirmed)
         return replace(machine, name=machine_file.name, yaml=text, unconfirmed=unconfirmed)
     if given:
@@ -65,6 +68,26 @@ def render_machine(
     return render(load_machine_file(name_or_path, _overrides(overrides, temperature_C)))
 
 
+def _blamed(error: InputError, machine_file: MachineFile) -> InputError:
+    """The error placed at the parameter that holds the refused value, if there is exactly one."""
+    holders = [
+        each
+        for each in machine_file.parameters.values()
+        if type(each.value) is type(error.value) and each.value == error.value
+    ]
+    if len(holders) != 1:
+        return error
+    holder = holders[0]
+    return SpecError(
+        error.message,
+        file=holder.file,
+        line=holder.line,
+        field=holder.name if holder.line is None else f"parameters.{holder.name}",
+        value=error.value,
+        suggestion=error.suggestion,
+    )
+
+
 def _overrides(overrides: Mapping[str, str] | None, temperature_C: float | None) -> dict[str, str]:
     given = dict(overrides or {})
     if temperature_C is not None:
@@ -75,6 +98,8 @@ def _overrides(overrides: Mapping[str, str] | None, temperature_C: float | None)
 def _timeloop_files(name_or_path: str) -> list[Path] | None:
     """The files of an ordinary Timeloop v0.4 specification, None for a machine file or a name."""
     path = Path(name_or_path)
+    if name_or_path in resources.available("arch_specs"):
+        return None
     if path.is_dir():
         files = sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
         if not files:

@@ -223,6 +223,12 @@ def test_temperature_argument_changes_retention_and_leakage() -> None:
     assert cold.energy.leakage_J_per_cycle < warm.energy.leakage_J_per_cycle
 
 
+def test_retention_can_be_given_outright() -> None:
+    refresh = load_machine("camel", {"edram_retention": "50e-6"}, temperature_C=25).storage("act_edram").refresh
+    assert refresh is not None
+    assert refresh.retention_s == 50e-6
+
+
 def test_overrides_reach_the_machine() -> None:
     machine = load_machine("camel", {"activation_banks": "6", "clock": "1e9", "technology": "7nm"})
     assert machine.cycle_s == 1e-9
@@ -231,9 +237,22 @@ def test_overrides_reach_the_machine() -> None:
     assert refresh.banks == 6
 
 
-def test_what_a_component_refuses_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="technology"):
+def test_what_a_component_refuses_points_to_the_parameter(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"--set: technology: unknown technology \(got '16 parsecs'\)"):
         load_machine("camel", {"technology": "16 parsecs"})
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: camel\nparameters:\n  dram_type: LPDR4\n")
+    with pytest.raises(SpecError, match="did you mean 'LPDDR4'") as caught:
+        load_machine(str(path))
+    assert (caught.value.file, caught.value.line) == (str(path), 3)
+
+
+def test_a_registered_name_goes_before_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "camel").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_machine("camel").name == "camel"
+    with pytest.raises(SpecError, match="holds no YAML files"):
+        load_machine("./camel/")
 
 
 TIMELOOP = """\
