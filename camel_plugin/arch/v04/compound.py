@@ -44,14 +44,13 @@ def _estimate(
 ) -> Estimate:
     if kind in classes:
         if kind in inside or len(inside) > _MAX_DEPTH:
-            raise node.error("this class contains itself", value=" > ".join((*inside, kind)))
+            raise _class_of(node).error("this class contains itself", value=" > ".join((*inside, kind)))
         return _Compound(classes[kind], attributes, classes, node, (*inside, kind)).estimate()
     try:
         return components.estimate(kind, attributes)
     except UnknownNameError as error:
         known = sorted({*error.valid, *classes})
-        place = node.at(["subclass"])
-        raise (place if place is not node else node.at(["class"])).error(
+        raise _class_of(node).error(
             "neither a compound class, nor the ERT, nor a registered component model knows this class",
             value=kind,
             suggestion=nearest(kind, known),
@@ -59,6 +58,11 @@ def _estimate(
     except InputError as error:
         field = (error.field or "").split(".")
         raise _located(error, node.at(field), error.field) from error
+
+
+def _class_of(node: YamlNode) -> YamlNode:
+    """Where a component says what it is; the subclass is what counts."""
+    return node.at(["subclass"]) if "subclass" in mapping(node) else node.at(["class"])
 
 
 def _located(error: InputError, node: YamlNode, field: str | None) -> SpecError:
