@@ -204,9 +204,10 @@ class StepResult:
         return pandas.DataFrame(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Scalar columns of the operations, one dict each (``operations.csv``)."""
+        """Scalar columns of the operations, one dict each."""
+        nested = {"levels", "lifetimes", "mapping"}
         return [
-            {key: value for key, value in _operation_dict(operation).items() if not isinstance(value, list | dict)}
+            {key: value for key, value in _operation_dict(operation).items() if key not in nested}
             for operation in self.operations
         ]
 

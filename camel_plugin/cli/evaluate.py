@@ -19,7 +19,7 @@ def eval_command(
     temperature: options.Temperature = None,
     objective: options.ObjectiveOption = ObjectiveName.EDP,
     engine: options.Engine = "native",
-    budget: options.Budget = 2.0,
+    budget: options.Budget = options.BUDGET_S,
     jobs: options.Jobs = None,
     out: options.Out = None,
     as_json: options.AsJson = False,
