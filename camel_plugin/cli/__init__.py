@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Exit 0 with a complete result, 2 for bad input, 1 for a failed engine, 130 on Ctrl-C."""
+"""The command line: parse, call, print.
+
+Exit code 0 with a complete result, 2 for bad input, 1 for a failed engine, 130 on Ctrl-C.
+"""
 
 from __future__ import annotations
 
