@@ -45,7 +45,8 @@ def capture(module: nn.Module, input_shape: Sequence[int], name: str | None = No
     recorder = _Recorder(module)
     training = {child: child.training for child in module.modules()}
     module.train()
-    x = torch.empty(tuple(input_shape), device="meta")
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    x = torch.empty(tuple(input_shape), device="meta", dtype=dtype)
     recorder.declare(x, "input", ValueRole.INPUT)
     try:
         with recorder.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), recorder:

@@ -20,7 +20,7 @@ from camel_plugin.workload.graph import Graph, Node, ReversibleBlock
 from camel_plugin.workload.optimizers import OPTIMIZERS, update
 from camel_plugin.workload.rules import run_backward, run_forward
 from camel_plugin.workload.segments import segments
-from camel_plugin.workload.step import Coverage, Operation, Pass, Step, TensorKind
+from camel_plugin.workload.step import Coverage, Pass, Step, TensorKind
 
 Schedule = Literal["store-all", "checkpoint", "reversible"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
@@ -84,10 +84,9 @@ def lower(
         graph.unsupported,
         graph.not_reached,
     )
-    operations = _without_unread_moves(b.operations)
-    alive = {name for operation in operations for name in (*operation.reads, *operation.writes)}
+    alive = {name for operation in b.operations for name in (*operation.reads, *operation.writes)}
     tensors = {name: tensor for name, tensor in b.tensors.items() if name in alive}
-    return Step(graph.network, schedule, batch, micro_batch, operations, tensors, coverage)
+    return Step(graph.network, schedule, batch, micro_batch, tuple(b.operations), tensors, coverage)
 
 
 def _loss(b: StepBuilder) -> None:
@@ -117,8 +116,6 @@ def _reversible(b: StepBuilder) -> None:
         if node.name in last:
             _invert_and_differentiate(b, last[node.name], nodes)
         elif node.name not in members:
-            if node.kind == "split":
-                _rejoin(b, node)
             run_backward(b, node)
 
 
@@ -152,27 +149,6 @@ def _resplit(b: StepBuilder, block: ReversibleBlock) -> None:
             targets = [b.hold(value, _RECON) for value in streams]
             source = b.tensor(node.outputs[0])
             b.emit(f"{node.name}:reconstruct", Pass.RECONSTRUCT, "split", [source], targets, partner=node.name)
-
-
-def _rejoin(b: StepBuilder, node: Node) -> None:
-    """The split tensor from its reconstructed parts, so that earlier gradients need not keep it."""
-    parts = [b.tensor(output) for output in node.outputs]
-    if all(part != output for part, output in zip(parts, node.outputs, strict=True)):
-        target = b.hold(node.inputs[0], _RECON)
-        b.emit(f"{node.name}:reconstruct", Pass.RECONSTRUCT, "concat", parts, [target], partner=node.name)
-
-
-def _without_unread_moves(operations: list[Operation]) -> tuple[Operation, ...]:
-    """Drop copies of reconstructed data that nobody came to read."""
-    read = {name for operation in operations for name in operation.reads}
-    return tuple(
-        operation
-        for operation in operations
-        if operation.pass_ is not Pass.RECONSTRUCT
-        or operation.kind not in ("split", "concat")
-        or operation.partner is None
-        or read.intersection(operation.writes)
-    )
 
 
 def _checkpoint(b: StepBuilder, segment_blocks: int | None) -> None:

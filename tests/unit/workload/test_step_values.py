@@ -1,0 +1,81 @@
+"""A lowered step, run operation by operation, is a step of SGD as torch takes it."""
+
+import pytest
+import torch
+from step_interpreter import run
+from torch import nn
+from torch.nn import functional
+
+from camel_plugin.workload.capture import capture
+from camel_plugin.workload.networks.resnet import resnet
+from camel_plugin.workload.networks.resnet50 import resnet50
+from camel_plugin.workload.networks.revnet import revnet
+from camel_plugin.workload.step import TensorKind
+from camel_plugin.workload.training import lower
+
+RATE = 0.1
+
+
+class Shared(nn.Module):
+    """One convolution used twice, a grouped one, a frozen one, and a layer that is never trained below a trained one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.twice = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        self.grouped = nn.Conv2d(4, 8, 3, stride=2, padding=2, dilation=2, groups=2)
+        self.frozen = nn.Conv2d(8, 8, 1)
+        self.head = nn.Linear(8, 5)
+        for module in (self.first, self.frozen):
+            module.requires_grad_(False)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        x = self.twice(functional.relu(self.twice(x), inplace=True)) + x
+        x = self.frozen(self.grouped(x))
+        return self.head(x.mean((2, 3)))
+
+
+NETWORKS = {
+    "revnet": lambda: revnet([2, 2], [4, 4, 8], 5),
+    "revnet-two-stream": lambda: revnet([2, 2], [4, 4, 12], 5, transition="two-stream"),
+    "revnet-bottleneck": lambda: revnet([2, 2], [4, 8, 8], 5, bottleneck=True),
+    "revnet-two-stream-bottleneck": lambda: revnet([1, 2], [4, 8, 8], 5, bottleneck=True, transition="two-stream"),
+    "resnet": lambda: resnet([1, 2], [4, 4, 8], 5),
+    "shared": Shared,
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("schedule", ["store-all", "checkpoint", "reversible"])
+def test_step_is_a_step_of_sgd(name, schedule):
+    if schedule == "reversible" and "revnet" not in name:
+        pytest.skip("no reversible blocks")
+    torch.manual_seed(0)
+    module = NETWORKS[name]().double()
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm2d):
+            nn.init.uniform_(child.weight, 0.5, 1.5)
+            nn.init.uniform_(child.bias, -0.5, 0.5)
+    x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    labels = torch.tensor([0, 3, 1, 4])
+    graph = capture(module, tuple(x.shape))
+    step = lower(graph, schedule=schedule, batch=4, micro_batch=4)
+    given = {path: parameter.detach().clone() for path, parameter in module.named_parameters()}
+    memory = run(step, graph, {**given, "input": x, "labels": labels}, RATE)
+
+    module.train()
+    functional.cross_entropy(module(x), labels).backward()
+    for path, parameter in module.named_parameters():
+        expected = parameter.detach() - RATE * parameter.grad if parameter.grad is not None else parameter.detach()
+        torch.testing.assert_close(memory[path], expected, rtol=1e-9, atol=1e-10, msg=path)
+    left = {n for n in memory if n in step.tensors and step.tensors[n].kind is not TensorKind.WEIGHT}
+    assert not left, "nothing but weights outlives the step"
+
+
+def test_resnet50_family_computes_too():
+    torch.manual_seed(0)
+    module = resnet50([1, 1, 1, 1], 5)
+    graph = capture(module, (2, 3, 64, 64))
+    assert {node.kind for node in graph.nodes} >= {"conv2d", "max_pool", "batch_norm", "linear"}
+    assert not graph.unsupported
