@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from camel_plugin.components.scaling import NODES_NM, TEMPERATURE_C, OperatingPoint, nominal_voltage
+from camel_plugin.components.base import Constant
+from camel_plugin.components.scaling import NODES_NM, NOMINAL_VOLTAGE, TEMPERATURE_C, OperatingPoint, nominal_voltage
 from camel_plugin.errors import SpecError, nearest
 
 
@@ -55,8 +56,8 @@ class Attributes:
         return number
 
     def integer(self, *names: str, default: int | None = None, least: int = 1) -> int:
-        """A whole number of at least ``least``."""
-        number = self.number(*names, default=default, least=least)
+        """A whole number of at least ``least``, and no larger than what a double holds exactly."""
+        number = self.number(*names, default=default, least=least, most=2**53)
         if number != int(number):
             name, value = self._find(names)
             raise SpecError("not a whole number", field=f"attributes.{name}", value=value)
@@ -100,6 +101,14 @@ class Attributes:
         node_nm = self.node_nm()
         voltage_V = self.number("voltage", default=nominal_voltage(node_nm), open_=True)
         return OperatingPoint(node_nm, voltage_V, self.temperature_C())
+
+    def given(self, name: str) -> bool:
+        """Whether the specification says anything about ``name``."""
+        return self.values.get(name) is not None
+
+    def assumed(self) -> tuple[Constant, ...]:
+        """What ``operating_point`` had to assume."""
+        return () if self.given("voltage") else (NOMINAL_VOLTAGE,)
 
     def access_bits(self) -> float:
         """Physical bits of one access: ``row_bits`` where given (58 for a BFP row of width 54), else ``width``."""

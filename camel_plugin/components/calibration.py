@@ -13,6 +13,7 @@ from pathlib import Path
 from camel_plugin.components import dram, edram, mac, regfile, retention, scaling, sram
 from camel_plugin.components.base import Constant
 from camel_plugin.components.catalogue import estimate
+from camel_plugin.components.memory import quantity
 
 _KB = 8 * 1024
 
@@ -256,10 +257,6 @@ def constants() -> list[Constant]:
     ]
 
 
-def _quantity(value: float, unit: str) -> str:
-    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
-
-
 def constants_table() -> str:
     """The constants as a Markdown table."""
     lines = ["| constant | value | node | temperature | source |", "|---|---|---|---|---|"]
@@ -267,7 +264,7 @@ def constants_table() -> str:
         node = "" if c.node_nm is None else f"{c.node_nm:g} nm"
         temperature = "" if c.temperature_C is None else f"{c.temperature_C:g} C"
         source = c.source if c.confirmed else f"**unconfirmed**: {c.source}"
-        lines.append(f"| {c.what} | {_quantity(c.value, c.unit)} | {node} | {temperature} | {source} |")
+        lines.append(f"| {c.what} | {quantity(c.value, c.unit)} | {node} | {temperature} | {source} |")
     return "\n".join(lines)
 
 
@@ -276,7 +273,7 @@ def calibration_table() -> str:
     lines = ["| quantity | published | model | error | allowed | source |", "|---|---|---|---|---|---|"]
     for row in comparisons():
         allowed = f"factor {row.within:g}" if row.within > 1 else "anchor"
-        published, model = (_quantity(value, row.unit) for value in (row.published, row.model))
+        published, model = (quantity(value, row.unit) for value in (row.published, row.model))
         error = f"{row.error:+.1%}" if abs(row.error) >= 0.0005 else "0"
         lines.append(f"| {row.what} | {published} | {model} | {error} | {allowed} | {row.source} |")
     return "\n".join(lines)

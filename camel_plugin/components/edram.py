@@ -23,7 +23,6 @@ from camel_plugin.components.retention import (
     spread,
 )
 from camel_plugin.components.scaling import (
-    NOMINAL_VOLTAGE,
     OperatingPoint,
     area_ratio,
     energy_ratio,
@@ -173,11 +172,11 @@ def estimate(values: Mapping[str, object]) -> Estimate:
     cell_name = attributes.choice("cell", CELLS, "3T")
     cell, geometry, point = CELLS[cell_name], Geometry.of(attributes), attributes.operating_point()
     read_J, write_J = access_energy(cell, geometry, point)
-    retention = () if "retention_time" in values else (quoted(cell_name, point.node_nm).time,)
+    retention = () if attributes.given("retention_time") else (quoted(cell_name, point.node_nm).time,)
     return estimate_of(
         {"read": read_J, "write": write_J, "update": write_J},
         leakage(cell, geometry.bits, point),
         area(cell, geometry.bits, point.node_nm),
-        (*cell.constants, *retention, SIGMA_VTH, SLOPE_FACTOR, *(() if "voltage" in values else (NOMINAL_VOLTAGE,))),
+        (*cell.constants, *retention, SIGMA_VTH, SLOPE_FACTOR, *attributes.assumed()),
         refresh_of(attributes, cell_name, geometry, point),
     )

@@ -39,6 +39,11 @@ class Geometry:
         return cls(attributes.access_bits(), attributes.integer("depth"), attributes.integer("cluster_size", default=1))
 
 
+def quantity(value: float, unit: str) -> str:
+    """A figure and its unit for a reader; the unit ``1`` is left out."""
+    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
+
+
 def estimate_of(
     actions_J: dict[str, float],
     leakage_W: float,
@@ -48,7 +53,7 @@ def estimate_of(
     assumptions: Sequence[str] = (),
 ) -> Estimate:
     """An estimate that names its sources; ``assumptions`` are further unconfirmed statements, in words."""
-    unconfirmed = (f"{c.what}: {c.value:g} {c.unit} ({c.source})" for c in constants if not c.confirmed)
+    unconfirmed = (f"{c.what}: {quantity(c.value, c.unit)} ({c.source})" for c in constants if not c.confirmed)
     return Estimate(
         actions_J=actions_J,
         leakage_W=leakage_W,

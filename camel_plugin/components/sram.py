@@ -15,7 +15,6 @@ from camel_plugin.components.base import Constant, Estimate
 from camel_plugin.components.edram import CELLS
 from camel_plugin.components.memory import Geometry, estimate_of
 from camel_plugin.components.scaling import (
-    NOMINAL_VOLTAGE,
     OperatingPoint,
     area_ratio,
     energy_ratio,
@@ -80,5 +79,5 @@ def estimate(values: Mapping[str, object]) -> Estimate:
         {"read": read_J, "write": write_J, "update": write_J},
         leakage(geometry.bits, point),
         area(geometry.bits, point.node_nm, attributes.choice("design_rules", ("logic", "foundry"), "logic")),
-        (*CONSTANTS, *(() if "voltage" in values else (NOMINAL_VOLTAGE,))),
+        (*CONSTANTS, *attributes.assumed()),
     )

@@ -104,6 +104,7 @@ def test_the_report_names_assumptions() -> None:
     words = " ".join(edram().unconfirmed)
     assert "width of the access" in words
     assert "supply voltage" in words
+    assert "supply voltage" in " ".join(edram(voltage=None).unconfirmed)
     assert "supply voltage" not in " ".join(edram(voltage=0.8).unconfirmed)
     assert any("CAMEL" in source for source in edram().sources)
     assert not any("CAMEL" in source for source in edram(retention_time=5e-6).sources)
