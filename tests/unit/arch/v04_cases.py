@@ -90,7 +90,7 @@ mapping:
 - {target: dram, type: dataspace, keep: [Weights, Inputs, Outputs], bypass: []}
 - {target: dram, type: temporal, factors: [C=2, M=1, R=1, N=1, P=3, Q=1], permutation: [P, C, M, R, N, Q]}
 - {target: glb, type: temporal, factors: [Q=4], permutation: [Q]}
-- {target: pe, type: spatial, factors: [C=4, M=4], permutation: [C, M], split: 3}
+- {target: pe, type: spatial, factors: [C=4, M=4], permutation: [C, M], split: 2}
 - {target: wreg, type: temporal, factors: "R=3, M=1"}
 - {target: oreg, type: temporal, factors: {P: 2}}
 - {target: mac, type: spatial, factors: "M2"}
