@@ -186,6 +186,7 @@ class _Plan:
             ],
             coverage=asdict(step.coverage),
             notes=_notes(machine, placement),
+            published=machine.published,
         )
 
 

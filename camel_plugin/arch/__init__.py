@@ -43,7 +43,13 @@ def load_machine(
         except InputError as error:
             raise _blamed(error, machine_file) from error
         unconfirmed = (*machine_file.unconfirmed, *machine.unconfirmed)
-        return replace(machine, name=machine_file.name, yaml=text, unconfirmed=unconfirmed)
+        return replace(
+            machine,
+            name=machine_file.name,
+            yaml=text,
+            published=machine_file.published,
+            unconfirmed=unconfirmed,
+        )
     if given:
         raise SpecError(
             "a Timeloop v0.4 file has no parameters to set",

@@ -185,6 +185,7 @@ class Machine:
         vector: unit for vector operations.
         homes: dataspace -> storage level where it rests whole; levels outside it never see it.
         yaml: the Timeloop v0.4 text it was made from.
+        published: what its authors report of it.
         unconfirmed: assumed or recalled constants behind its energies, in words for the report.
     """
 
@@ -195,6 +196,7 @@ class Machine:
     vector: VectorUnit | None = None
     homes: Mapping[str, str] = field(default_factory=dict)
     yaml: str = field(default="", compare=False)
+    published: str = field(default="", compare=False)
     unconfirmed: tuple[str, ...] = field(default=(), compare=False)
 
     @property

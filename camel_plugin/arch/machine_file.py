@@ -23,6 +23,7 @@ class _Schema(BaseModel):
     extends: str | None = None
     description: str | None = None
     source: str | None = None
+    published: str | None = None
     template: str | None = None
     parameters: dict[str, Any] = {}
 
@@ -36,6 +37,7 @@ class MachineFile:
         path: of the file.
         description: what the machine is.
         source: where it was published.
+        published: what its authors report of it, printed beside comparisons as a reference.
         template: name of the Timeloop template.
         folder: folder of the file that named the template; searched first.
         parameters: by name, in the order in which the chain declares them.
@@ -45,6 +47,7 @@ class MachineFile:
     path: Path
     description: str
     source: str
+    published: str
     template: str
     folder: Path
     parameters: Mapping[str, Parameter]
@@ -95,6 +98,7 @@ def read_machine_file(path: Path, overrides: Mapping[str, str] | None = None) ->
         path=path,
         description=merged.get("description", ""),
         source=merged.get("source", ""),
+        published=merged.get("published", ""),
         template=merged["template"],
         folder=merged["folder"],
         parameters=resolve([written.layer for written in chain], overrides),

@@ -19,13 +19,12 @@ FILE_NAME = "report.html"
 _LIFETIMES = 20
 
 
-def write_html(result: StepResult, directory: Path, *, reference: str | None = None) -> list[Path]:
+def write_html(result: StepResult, directory: Path) -> list[Path]:
     """Write ``directory/report.html``.
 
     Args:
         result: of an evaluation.
         directory: of the result; made if absent.
-        reference: published figures to show under the baselines, marked as such.
 
     Returns:
         The files written.
@@ -33,10 +32,10 @@ def write_html(result: StepResult, directory: Path, *, reference: str | None = N
     Raises:
         InputError: the directory cannot be written.
     """
-    return export.add(directory, {FILE_NAME: render(result, reference=reference)})
+    return export.add(directory, {FILE_NAME: render(result)})
 
 
-def render(result: StepResult, *, reference: str | None = None) -> str:
+def render(result: StepResult) -> str:
     """The text of the HTML file; arguments as in :func:`write_html`."""
     from jinja2 import Environment, StrictUndefined
 
@@ -57,7 +56,6 @@ def render(result: StepResult, *, reference: str | None = None) -> str:
             [label for label, _ in machines], [summary.total(machine).parts_J for _, machine in machines]
         ),
         areas=[(label, quantity(machine.totals.area_m2, "m2")) for label, machine in machines],
-        reference=reference,
         has_edram=summary.has_edram(result),
         lifetimes=views.lifetimes(result, count=_LIFETIMES),
         operations=views.operations(result),

@@ -17,11 +17,6 @@ PART_COLOURS = dict(zip(ENERGY_PARTS, ("#0072B2", "#56B4E9", "#999999", "#D55E00
 
 PASSES = ("forward", "reconstruct", "input_grad", "weight_grad", "update")
 
-CAMEL_PUBLISHED = (
-    "2.5x faster, 2.8x less energy: Zhang et al., HPCA 2024, arXiv 2305.03148v3, abstract; "
-    "against the other platforms, on DuDNN"
-)
-
 
 @dataclass(frozen=True)
 class Costs:

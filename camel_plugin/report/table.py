@@ -18,13 +18,12 @@ from camel_plugin.result import ENERGY_PARTS, StepResult
 _LEAST_WIDTH = 80
 
 
-def render(result: StepResult, console: Console, *, reference: str | None = None) -> None:
+def render(result: StepResult, console: Console) -> None:
     """Print a result for people to read.
 
     Args:
         result: of an evaluation.
         console: to print on. Below 80 columns tables run over its edge rather than lose digits.
-        reference: published figures to print under the baselines, marked as such.
     """
     _line(console, summary.headline(result), "bold")
     for warning in summary.warnings(result):
@@ -33,7 +32,7 @@ def render(result: StepResult, console: Console, *, reference: str | None = None
     _passes(result, console)
     if result.baselines:
         console.print()
-        _baselines(result, console, reference)
+        _baselines(result, console)
     if summary.has_edram(result):
         console.print()
         _lifetimes(result, console)
@@ -64,13 +63,13 @@ def _passes(result: StepResult, console: Console) -> None:
         _line(console, "time bound by " + ", ".join(f"{name} {share:.1%}" for name, share in bounds))
 
 
-def _baselines(result: StepResult, console: Console, reference: str | None) -> None:
+def _baselines(result: StepResult, console: Console) -> None:
     _print(console, _table(views.machines(result)))
     _line(console, f"time x and energy x: machine / {result.arch}; above 1, {result.arch} is better")
     areas = (f"{label} {quantity(machine.totals.area_m2, 'm2')}" for label, machine in summary.machines(result))
     _line(console, "area: " + ", ".join(areas))
-    if reference:
-        _line(console, f"reference (published, not a target): {reference}")
+    if result.published:
+        _line(console, f"reference (published, not a target): {result.published}")
 
 
 def _lifetimes(result: StepResult, console: Console) -> None:

@@ -1,0 +1,113 @@
+"""The whole pipeline, as a user's script would call it."""
+
+import json
+import math
+
+import pytest
+
+from camel_plugin import compare, evaluate
+from camel_plugin.engine.cache import Cache
+from camel_plugin.errors import InputError, UnknownNameError
+from camel_plugin.result import ENERGY_PARTS
+
+POLICIES = ("none", "lifetime", "occupied", "conventional")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def by_policy(cache):
+    return {policy: evaluate("camel", "revresnet", refresh=policy, cache=cache) for policy in POLICIES}
+
+
+@pytest.fixture(scope="module")
+def sram(cache):
+    return evaluate("camel-sram", "revresnet", refresh="conventional", cache=cache)
+
+
+def test_totals_are_sums_over_operations(by_policy):
+    for result in by_policy.values():
+        for key in (*ENERGY_PARTS, "energy_J", "latency_s", "cycles", "macs", "refresh_count", "dram_bytes"):
+            summed = math.fsum(getattr(operation, key) for operation in result.operations)
+            assert getattr(result.totals, key) == pytest.approx(summed, rel=1e-12), key
+
+
+def test_energy_parts_add_up(by_policy):
+    for result in by_policy.values():
+        for entry in (result.totals, *result.operations):
+            assert entry.energy_J == pytest.approx(math.fsum(getattr(entry, part) for part in ENERGY_PARTS), rel=1e-12)
+
+
+def test_refresh_policies_are_ordered_on_the_same_mappings(by_policy):
+    mappings = [[operation.mapping for operation in result.operations] for result in by_policy.values()]
+    assert all(each == mappings[0] for each in mappings)
+    energies = [by_policy[policy].totals.refresh_J for policy in POLICIES]
+    assert energies == sorted(energies)
+    assert energies[0] == 0.0
+    assert energies[1] < energies[3]
+
+
+def test_refresh_rises_with_temperature(cache):
+    energies = [
+        evaluate("camel", "revresnet", temperature_C=temperature, cache=cache).totals.refresh_J
+        for temperature in (25.0, 60.0, 100.0)
+    ]
+    assert energies == sorted(energies)
+    assert energies[0] < energies[-1]
+
+
+def test_sram_needs_no_refresh(sram):
+    assert sram.totals.refresh_J == 0.0
+    assert sram.totals.refresh_count == 0
+    assert all(operation.stall_cycles == 0 for operation in sram.operations)
+
+
+def test_unlimited_retention_needs_no_refresh(cache):
+    result = evaluate("camel", "revresnet", overrides={"edram_retention": ".inf"}, cache=cache)
+    assert result.totals.refresh_count == 0
+
+
+def test_macs_do_not_depend_on_the_machine(by_policy, sram):
+    assert sram.totals.macs == by_policy["lifetime"].totals.macs
+
+
+def test_reversible_runs_more_and_keeps_less(cache, by_policy):
+    stored = evaluate("camel", "revresnet", schedule="store-all", cache=cache)
+    assert stored.totals.macs < by_policy["lifetime"].totals.macs
+    assert stored.totals.dram_bytes > 0
+
+
+def test_baselines_stand_in_the_result_and_in_its_json(cache):
+    result = compare(["camel", "camel-sram", "eyeriss-16nm"], "revresnet", cache=cache)
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert data["schema"] == 1
+    assert [baseline["arch"] for baseline in data["baselines"]] == ["camel-sram", "eyeriss-16nm"]
+    assert {"arch", "net", "engine", "settings", "versions", "totals", "operations", "tensors", "coverage"} <= set(data)
+
+
+def test_the_same_input_gives_the_same_output(by_policy):
+    again = evaluate("camel", "revresnet", refresh="lifetime", workers=1)
+    assert again.to_dict() == by_policy["lifetime"].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("choices", "error"),
+    [
+        ({"arch": "camle"}, UnknownNameError),
+        ({"net": "revresnt"}, UnknownNameError),
+        ({"refresh": "lifetimes"}, UnknownNameError),
+        ({"engine": "nativ"}, UnknownNameError),
+        ({"overrides": {"array_colums": "6"}}, UnknownNameError),
+        ({"objective": "edpp"}, InputError),
+        ({"overrides": {"temperature": "900"}}, InputError),
+        ({"batch": 64, "micro_batch": 7}, InputError),
+        ({"input": (3, 32)}, InputError),
+    ],
+)
+def test_bad_choices_are_refused_by_name(choices, error):
+    with pytest.raises(error) as caught:
+        evaluate(**{"arch": "camel", "net": "revresnet"} | choices)
+    assert str(caught.value)
