@@ -1,0 +1,26 @@
+import pytest
+
+from camel_plugin.cli.options import parse_input, parse_settings
+from camel_plugin.errors import InputError
+
+
+def test_settings():
+    assert parse_settings(["a=1", " b = x=y", "a=1"]) == {"a": "1", "b": " x=y"}
+    assert parse_settings(None) == {}
+
+
+@pytest.mark.parametrize("settings", [["a"], ["=1"], ["a=1", "a=2"]])
+def test_bad_settings(settings):
+    with pytest.raises(InputError, match="--set"):
+        parse_settings(settings)
+
+
+def test_input():
+    assert parse_input("3,32,32") == (3, 32, 32)
+    assert parse_input(None) is None
+
+
+@pytest.mark.parametrize("text", ["", "3,,32", "3x32", "0,32", "-3,32,32", "3.5,2"])
+def test_bad_input(text):
+    with pytest.raises(InputError, match="--input"):
+        parse_input(text)
