@@ -216,7 +216,7 @@ class Ledger:
     def _lost(self, lifetime: Lifetime) -> float:
         """Expected share of lost bits at the end of a lifetime."""
         activity = self.levels.get(lifetime.level)
-        if activity is None or self.restores:
+        if activity is None or self.restores or math.isinf(activity.refresh.retention_median_s):
             return 0.0
         return failed_fraction(activity.refresh, lifetime.cycles * self.machine.cycle_s)
 

@@ -55,7 +55,7 @@ def tile_time(machine: Machine, problem: Problem, mapping: Mapping, level: str, 
     innermost = moving[-1] if moving else -1
     residency = 1.0
     if moving:
-        residency = time[innermost] * _overlap(space, loops, innermost, tile)
+        residency = time[innermost] * _overlap(space, loops, moving, tile)
     unrestored = residency
     if space.read_write:
         unrestored -= sum(
@@ -100,16 +100,18 @@ def _moves(loop: _Loop, space: Dataspace) -> bool:
     return not loop.spatial and loop.factor > 1 and loop.dimension in space.dimensions
 
 
-def _overlap(space: Dataspace, loops: list[_Loop], index: int, tile: dict[str, int]) -> int:
-    """Steps of the loop at ``index`` during which a datum stays inside the sliding tile."""
-    moved = loops[index].dimension
-    stride = _extents(loops, loops[index + 1 :])[moved]
+def _overlap(space: Dataspace, loops: list[_Loop], moving: list[int], tile: dict[str, int]) -> int:
+    """Steps of the innermost moving loop during which a datum stays inside the sliding tile."""
+    innermost = moving[-1]
+    moved = loops[innermost].dimension
+    stride = _extents(loops, loops[innermost + 1 :])[moved]
     steps = [
         math.ceil(extent / (stride * sum(coefficient for dimension, coefficient in rank if dimension == moved)))
         for rank, extent in zip(space.projection, space.box(tile), strict=True)
         if any(dimension == moved for dimension, _ in rank)
     ]
-    return min([loops[index].factor, *steps])
+    # Loops of several levels over the same dimension may go on in the same direction.
+    return min([math.prod(loops[i].factor for i in moving if loops[i].dimension == moved), *steps])
 
 
 def _child(machine: Machine, mapping: Mapping, position: int, dataspace: str) -> int | None:
