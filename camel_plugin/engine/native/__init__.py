@@ -1,0 +1,70 @@
+"""The native engine: maps a problem on a machine, optimally or with a stated gap, without any external tool."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from importlib.metadata import version as package_version
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.native.feasibility import shortfalls
+from camel_plugin.engine.native.mapspace import MapSpace
+from camel_plugin.engine.native.model import Model
+from camel_plugin.engine.native.rules import TIMELOOP, Rules
+from camel_plugin.engine.native.search import Search
+from camel_plugin.errors import EngineError, InfeasibleError
+from camel_plugin.workload.problem import Problem
+
+Progress = Callable[[float, float], None]
+"""Called during a search with the best value and the lower bound so far."""
+
+
+class NativeEngine:
+    """Engine that searches Timeloop's map space with the native model.
+
+    Args:
+        rules: which of Timeloop's accounting rules to follow.
+        progress: told the state of a long search.
+    """
+
+    name = "native"
+
+    def __init__(self, rules: Rules = TIMELOOP, progress: Progress | None = None) -> None:
+        self.rules = rules
+        self.progress = progress
+
+    def version(self) -> str:
+        """Version of this package; the engine has no other part."""
+        return package_version("camel-plugin")
+
+    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+        """The best mapping and a bound that no mapping is below.
+
+        The same input gives the same result, unless ``budget_s`` cuts the search off; a result without proof
+        has an ``optimality_gap`` above 0.
+
+        Raises:
+            InfeasibleError: no mapping is valid; says what is missing.
+            EngineError: the budget ran out before any valid mapping was found.
+        """
+        start = time.perf_counter()
+        space = MapSpace(machine, problem)
+        model = Model(machine, problem, self.rules)
+        search = Search(space, model, Objective(objective), budget_s, self.progress)
+        bound = search.run()
+        best = search.best
+        if best.batch is None:
+            if math.isfinite(bound):
+                raise EngineError(f"no valid mapping of {problem.name} found within {budget_s:g} s")
+            raise InfeasibleError(f"{problem.name} on {machine.name}", shortfalls(space))
+        return MapResult(
+            mapping=best.batch.mapping(0),
+            evaluation=model.report(model.evaluate(best.batch), 0),
+            objective=Objective(objective),
+            value=best.value,
+            lower_bound=min(bound, best.value),
+            evaluated=best.evaluated,
+            wall_s=time.perf_counter() - start,
+        )

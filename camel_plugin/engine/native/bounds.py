@@ -1,0 +1,154 @@
+"""Least cost of what is not yet decided: every level must at least fill its tiles, with the best loops outside.
+
+Costs are additive over (level, dataspace), and each part depends on one tile only: words per iteration = words of the
+box / iterations of the tile where reuse ends. So the least cost outside a tile follows from one sweep over the lattice
+of tiles per node, from the outermost node inwards. Simplifications (fills of spatial copies, overlap of windows, whole
+blocks, meshes) only ever lower the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+
+from camel_plugin.arch.machine import Storage
+from camel_plugin.engine.native.lattice import Floats, Lattice
+from camel_plugin.engine.native.mapspace import Keep, MapSpace
+from camel_plugin.engine.native.orders import orders
+
+
+class LevelCosts:
+    """Energies of one bypass pattern, per word; S storages outermost first, T dataspaces.
+
+    Attributes:
+        asked_J: [S, T] the storage is asked for a word: read, or update and read of a partial sum.
+        filled_J: [S, T] a word is filled into the storage; 0 where nothing outside keeps the dataspace.
+        spared_J: [S, T] partial sums that need no first read or fill, per word.
+        parent: [S, T] storage that fills this one, -1 if none or if the dataspace is bypassed.
+        innermost: [T] storage that feeds the compute unit.
+    """
+
+    def __init__(self, space: MapSpace, keep: Keep) -> None:
+        storages = space.machine.storages
+        dataspaces = space.problem.dataspaces
+        self.keep = keep
+        self.asked_J, self.filled_J, self.spared_J = (np.zeros(keep.shape) for _ in range(3))
+        self.parent = np.full(keep.shape, -1)
+        self.innermost = np.zeros(len(dataspaces), np.int64)
+        for t, dataspace in enumerate(dataspaces):
+            outer = -1
+            for s, storage in enumerate(storages):
+                if not keep[s, t]:
+                    continue
+                read, fill, update = _word_energies(storage)
+                self.asked_J[s, t] = read + update if dataspace.read_write else read
+                self.filled_J[s, t] = fill if outer >= 0 else 0.0
+                if dataspace.read_write:
+                    self.spared_J[s, t] = read + self.filled_J[s, t]
+                self.parent[s, t] = outer
+                outer = s
+            self.innermost[t] = outer
+
+
+def _word_energies(storage: Storage) -> tuple[float, float, float]:
+    """Least energy of a word that is read, filled, updated: full blocks, whole clusters."""
+    words = storage.block_words * storage.cluster_size
+    energy = storage.energy
+    return energy.read_J / words, energy.write_J / words, energy.update_J / words
+
+
+class Bounds:
+    """Least energy outside a tile.
+
+    Args:
+        space: the map space.
+        lattice: its tiles.
+        costs: of the bypass pattern.
+    """
+
+    def __init__(self, space: MapSpace, lattice: Lattice, costs: LevelCosts) -> None:
+        self.space = space
+        self.lattice = lattice
+        self.costs = costs
+        self.storage_at = {
+            level: s
+            for s, level in enumerate(level for level, node in enumerate(space.nodes) if isinstance(node, Storage))
+        }
+        self.fits = {level: self._fits(level) for level in self.storage_at}
+        macs = space.problem.macs
+        self.own = {
+            level: tuple(
+                macs * (costs.filled_J[s, t] + costs.asked_J[parent, t]) if (parent := costs.parent[s, t]) >= 0 else 0.0
+                for t in range(costs.keep.shape[1])
+            )
+            for level, s in self.storage_at.items()
+        }
+        self._inside = cache(self._least_inside)
+        self.after_reuse = cache(self._after_reuse)
+
+    def _fits(self, level: int) -> Floats:
+        """[N] 0 where the tile fits the storage, inf where it does not."""
+        storage = self.space.nodes[level]
+        assert isinstance(storage, Storage)
+        if storage.depth is None:
+            return np.zeros(self.lattice.size)
+        words = self.costs.keep[self.storage_at[level]] @ self.lattice.boxes
+        return np.where(words <= storage.depth * storage.block_words, 0.0, np.inf)
+
+    def inside(self, level: int) -> Floats:
+        """[N] least energy of the transfers into storages at ``level`` and further out, for each tile inside it."""
+        return self._inside(level, (0.0,) * len(self.space.problem.dataspaces))
+
+    def outside(self, level: int) -> Floats:
+        """[N] the same for each tile that ``level`` itself holds."""
+        return self.fits.get(level, 0.0) + self._inside(
+            level - 1, self.own.get(level, (0.0,) * len(self.costs.innermost))
+        )
+
+    def _after_reuse(self, level: int) -> Floats:
+        """[N] least energy outside each tile when more loops of the storage ``level`` follow and nothing is pending."""
+        masks = [mask.copy() for mask in self.space.allowed[level]]
+        for mask in masks:
+            mask[0] = True
+        return self.lattice.best_outside(self.outside(level), masks)
+
+    def _least_inside(self, level: int, pending: tuple[float, ...]) -> Floats:
+        """[N] as :meth:`inside`, plus ``pending`` energies (per word and iteration) of levels further in."""
+        lattice = self.lattice
+        live = frozenset(t for t, energy in enumerate(pending) if energy)
+        if level < 0:
+            whole = np.full(lattice.size, np.inf)
+            whole[-1] = sum(pending[t] * lattice.touched[t, -1] for t in live)
+            return whole
+        allowed = self.space.allowed[level]
+        if level not in self.storage_at:
+            return lattice.best_outside(self._inside(level - 1, pending), allowed)
+        if not live:
+            return lattice.best_outside(self.outside(level), allowed)
+        own, fits = self.own[level], self.fits[level]
+
+        def carried(still: Iterable[int]) -> Floats:
+            kept = tuple(own[t] + (pending[t] if t in still else 0.0) for t in range(len(own)))
+            return fits + self._inside(level - 1, kept)
+
+        least = carried(live)
+        for order in orders(self.space.problem, live):
+            value = self.after_reuse(level)
+            for k in range(len(order.stages) - 1, -1, -1):
+                for t in order.reused[k]:
+                    value = value + pending[t] * lattice.touched[t]
+                value = np.minimum(value, carried([t for later in order.reused[k:] for t in later]))
+                masks = [mask | _one(mask) if d in order.stages[k] else None for d, mask in enumerate(allowed)]
+                value = lattice.best_outside(value, masks)
+            for t in order.none:
+                value = value + pending[t] * lattice.density[t]
+            np.minimum(least, value, out=least)
+        return least
+
+
+def _one(mask: np.ndarray) -> np.ndarray:
+    first = np.zeros_like(mask)
+    first[0] = True
+    return first

@@ -1,0 +1,112 @@
+"""Partial mappings: everything inside one node decided, the rest open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from camel_plugin.engine.native.lattice import Bools, Floats, Ints
+
+
+@dataclass(frozen=True)
+class States:
+    """n partial mappings, filled from the compute unit outwards; T dataspaces.
+
+    Energies and words are those of the whole problem, over all instances.
+
+    Attributes:
+        tile: [n] number of the tile in the lattice.
+        energy_J: [n] decided for good.
+        pending_J: [n, T] decided but for the reuse that loops further out may still bring.
+        asked: [n, T] words that the next storage outside is asked for.
+        live: [n, T] no loop that changes the dataspace's tile stands outside it so far.
+        time: [n] cycles if nothing further out ran in parallel.
+        leakage_J: [n] per cycle, of all levels inside.
+        spared_J: [n] first reads and fills of partial sums that Timeloop does not count.
+        order: [n] number of the order class of a node that still gets loops, -1 for none.
+        trail: [n] entry of the trail that tells the loops chosen.
+        score: [n] least objective of any completion.
+    """
+
+    tile: Ints
+    energy_J: Floats
+    pending_J: Floats
+    asked: Floats
+    live: Bools
+    time: Floats
+    leakage_J: Floats
+    spared_J: Floats
+    order: Ints
+    trail: Ints
+    score: Floats
+
+    def __len__(self) -> int:
+        return len(self.tile)
+
+    def take(self, rows: Ints | Bools) -> States:
+        """Some of the states."""
+        return States(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def but(self, **columns: Any) -> States:
+        """The same states with other columns."""
+        return replace(self, **columns)
+
+    @staticmethod
+    def join(parts: list[States]) -> States:
+        """All states of ``parts``, of which there is at least one."""
+        return States(
+            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(States)}
+        )
+
+    def best(self, count: int) -> tuple[States, float]:
+        """The ``count`` of least score, in its order, and the least score left out."""
+        rank = np.argsort(self.score, kind="stable")
+        left = float(self.score[rank[count]]) if len(self) > count else np.inf
+        return self.take(rank[:count]), left
+
+    def undominated(self) -> States:
+        """Without states that another one of the same tile, dataspaces and order beats in every respect."""
+        costs = np.column_stack([self.energy_J, self.pending_J, self.asked, self.time, self.leakage_J, -self.spared_J])
+        bits = self.live @ (1 << np.arange(self.live.shape[1]))
+        group = (self.tile * (1 << self.live.shape[1]) + bits) * (int(self.order.max(initial=0)) + 2) + self.order + 1
+        kept = np.arange(len(self))
+        for key in (self.score, self.energy_J + self.pending_J.sum(axis=1), self.time, self.asked.sum(axis=1)):
+            ranked = kept[np.lexsort((kept, self.score[kept], key[kept], group[kept]))]
+            champion = ranked[np.searchsorted(group[ranked], group[kept])]
+            beaten = (costs[champion] <= costs[kept]).all(axis=1) & (champion != kept)
+            kept = kept[~beaten]
+        return self.take(kept)
+
+
+class Trail:
+    """The loops behind every state, as a tree of choices."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._parts: list[tuple[Ints, Ints, Ints, Ints, Bools]] = []
+
+    def add(self, parent: Ints, level: int, picks: Ints, order: Ints, along_x: Bools) -> Ints:
+        """Entries for new choices: divisor indices ``picks`` [n, D], loop order and placement at the node ``level``."""
+        entries = np.arange(self._size, self._size + len(parent))
+        self._size += len(parent)
+        self._parts.append((parent, np.full(len(parent), level), picks, order, along_x))
+        return entries
+
+    def loops(self, entries: Ints, levels: int) -> tuple[Ints, Ints, Bools]:
+        """Divisor indices [n, L, D], order classes [n, L] and placements [n, L, D] behind ``entries``."""
+        parent, level, picks, order, along_x = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        dims = picks.shape[1]
+        all_picks = np.zeros((len(entries), levels, dims), np.int64)
+        orders = np.full((len(entries), levels), -1)
+        placed = np.zeros((len(entries), levels, dims), np.bool_)
+        rows = np.arange(len(entries))
+        while (rows := rows[entries[rows] >= 0]).size:
+            here = entries[rows]
+            all_picks[rows, level[here]] += picks[here]
+            placed[rows, level[here]] |= along_x[here]
+            orders[rows, level[here]] = np.maximum(orders[rows, level[here]], order[here])
+            entries = entries.copy()
+            entries[rows] = parent[here]
+        return all_picks, orders, placed
