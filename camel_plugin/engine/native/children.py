@@ -22,7 +22,8 @@ SpatialLoops = tuple[tuple[int, int], ...]
 Multicast = tuple[tuple[int, int], ...]
 """(children that share a tile, tiles shared by that many), ascending."""
 
-_HASH = np.random.default_rng(0).integers(1, 2**63, size=256, dtype=np.int64) | 1
+HASH = np.random.default_rng(0).integers(1, 2**63, size=256, dtype=np.int64) | 1
+"""Odd multipliers that fold several integers into one; two groups meet with a chance of about 2^-64."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,30 @@ def children(nest: Nest, dataspace: int, level: int) -> Children:
     rows = np.flatnonzero(suspect)
     if not rows.size:
         return Children(tiles, rows, [])
-    motions = nest.tiles[level + 1][:, rows] * shape.keys[:, None]
     spans = factors[:, rows]
-    group, first = distinct_columns(np.concatenate([motions * (spans > 1), spans]))
+    motions = child_motions(nest, dataspace, level, rows)
+    group, first = distinct_columns(np.concatenate([np.where(spans > 1, motions, 0), spans]))
     found = [multicast(spatial_loops(motions[:, row], spans[:, row])) for row in first]
     tiles[rows] = np.array([sum(count for _, count in sharing) for sharing in found])[group]
     uneven = np.array([len(sharing) > 1 for sharing in found])[group]
     return Children(tiles, rows[uneven], [found[place] for place in group[uneven]])
 
 
+def child_motions(nest: Nest, dataspace: int, level: int, rows: Ints) -> Ints:
+    """Motion [D, N] from a child to the next one along each spatial loop, as keys.
+
+    A dimension that has its ranks to itself only ever tells children apart, so its steps are taken for 1:
+    that leaves fewer arrangements to look at.
+    """
+    shape = nest.layout.shapes[dataspace]
+    steps = np.where(shape.alone[:, None], 1, nest.tiles[level + 1][:, rows])
+    motions: Ints = steps * shape.keys[:, None]
+    return motions
+
+
 def distinct_columns(values: Ints) -> tuple[Ints, Ints]:
     """Group [N] of each column of [K, N], and one column of each group."""
-    codes = _HASH[: len(values)] @ values
+    codes = HASH[: len(values)] @ values
     _, first, group = np.unique(codes, return_index=True, return_inverse=True)
     return group.ravel(), first
 

@@ -66,7 +66,7 @@ class _Traffic:
         place = nest.layout.storages.index(level + 1) if level + 1 in nest.layout.storages else None
         if kids.irregular.size and place is not None:
             rows = kids.irregular
-            fanout = nest.factors[level][:, rows].prod(axis=0)
+            fanout = nest.fanouts[level, rows]
             self.share[place, rows] = child_share(self.share[place, rows], kids.multicasts, fanout)
         before = self.content
         self.content = before * kids.tiles
@@ -77,7 +77,7 @@ class _Traffic:
                 rows = linked.rows
                 direct = level + 1 == len(nest.layout.nodes)
                 kept = np.full(len(rows), direct) if place is None else self.keep[place, rows]
-                fanout = nest.factors[level][:, rows].prod(axis=0)
+                fanout = nest.fanouts[level, rows]
                 # A child that bypasses the dataspace asks for its own children, who find no links.
                 bypassed = linked.accesses * (before[rows] * fanout / linked.delivered)
                 self.content[rows] = np.where(kept, linked.accesses, bypassed)
@@ -124,7 +124,7 @@ def _partitions(nest: Nest, dataspace: int) -> Ints:
         if isinstance(node, Fanout):
             whole = volume(shape.extents(nest.tiles[level]), nest.rows)
             part = volume(shape.extents(nest.tiles[level + 1]), nest.rows)
-            used = nest.factors[level].prod(axis=0) > 1
+            used = nest.fanouts[level] > 1
             share = np.where(used, share * part // whole, share)
         else:
             result[nest.layout.storages.index(level)] = share

@@ -21,8 +21,10 @@ import numpy as np
 
 from camel_plugin.arch.machine import Fanout
 from camel_plugin.engine.native.children import (
+    HASH,
     Multicast,
     SpatialLoops,
+    child_motions,
     distinct_columns,
     multicast,
     origins,
@@ -76,25 +78,25 @@ def links(nest: Nest, dataspace: int, level: int, tiles: Ints, child: Demand) ->
     """
     layout = nest.layout
     into_compute = level == len(layout.nodes) - 1
-    asked = child.asked
-    fanouts = nest.factors[level].prod(axis=0)
     kept_outside = nest.keep[[place < level for place in layout.storages], dataspace].any(axis=0)
-    rows = np.flatnonzero((fanouts > 1) & kept_outside)
-    if not rows.size or not nest.outside(level):
+    rows = np.flatnonzero((nest.fanouts[level] > 1) & kept_outside)
+    start = nest.outside(level)
+    if not rows.size or start == len(nest.leaps):
         return None
-    array = _Array(nest, dataspace, level, rows)
-    motions, weights, leaps = _steps(nest, dataspace, level, rows)
     delta = child.new[rows]
+    motions, weights = _steps(nest, dataspace, start, rows)
     if not into_compute:
-        weights = _agreeing(motions, weights, leaps, delta < child.words[rows])
-    step, place = np.nonzero(array.may_match(motions) & (weights > 0))
+        weights = _agreeing(motions, weights, nest.leaps[start:, rows], delta < child.words[rows])
+    step, place = _within(nest, dataspace, level, rows, motions, weights)
     if not place.size:
         return None
-    codes = np.concatenate([array.loops[:, place], motions[step, place][None, :]])
-    group, first = distinct_columns(codes)
+    array = _Array(nest, dataspace, level, rows)
+    near = array.near(place, motions[step, place])
+    step, place = step[near], place[near]
+    motion = motions[step, place]
+    group, first = distinct_columns(np.stack([array.codes()[place], motion]))
     found = [
-        neighbours(array.spatial(place[index]), int(array.width[place[index]]), int(motions[step[index], place[index]]))
-        for index in first
+        neighbours(array.loops(place[index]), int(array.width[place[index]]), int(motion[index])) for index in first
     ]
     left = np.array([sum(count for _, count in sharing) for sharing, _ in found], np.int64)[group]
     taken = np.array([count for _, count in found], np.int64)[group]
@@ -110,30 +112,28 @@ def links(nest: Nest, dataspace: int, level: int, tiles: Ints, child: Demand) ->
         for index, row in enumerate(used):
             entries = np.flatnonzero(useful & (place == row))
             served = [(found[group[entry]][0], int(weight[entry])) for entry in entries]
-            share[index] = _share(array.spatial(row), int(asked[rows[row]]), served)
+            share[index] = _share(array.loops(row), int(child.asked[rows[row]]), served)
     chosen = rows[used]
     return Links(
         rows=chosen,
-        accesses=asked[chosen] * tiles[chosen] - spared[used],
-        delivered=asked[chosen] * fanouts[chosen] - transferred[used],
+        accesses=child.asked[chosen] * tiles[chosen] - spared[used],
+        delivered=child.asked[chosen] * nest.fanouts[level, chosen] - transferred[used],
         transferred=transferred[used],
         share=share,
     )
 
 
-def _steps(nest: Nest, dataspace: int, level: int, rows: Ints) -> tuple[Ints, Ints, Ints]:
-    """Motion, weight and bound - 1 of each temporal loop outside the container: [J, N], innermost first."""
-    loops = nest.outside(level)
-    motions = np.zeros((len(loops), len(rows)), np.int64)
-    weights, leaps = motions.copy(), motions.copy()
-    inner = np.zeros(len(rows), np.int64)
-    for index, loop in enumerate(loops):
-        step = loop.motions[dataspace][rows]
-        motions[index] = step - inner
-        weights[index] = loop.weight[rows]
-        leaps[index] = loop.bound[rows] - 1
-        inner += step if nest.layout.rules.forget_halo else step * leaps[index]
-    return motions, weights, leaps
+def _steps(nest: Nest, dataspace: int, start: int, rows: Ints) -> tuple[Ints, Ints]:
+    """Motion and weight of the temporal loops from ``start`` on: [J, N], innermost first."""
+    if nest.layout.rules.forget_halo:
+        motions = nest.turns[dataspace][start:, rows]
+        if start:
+            motions += nest.inner[dataspace][start - 1, rows]
+    else:
+        step = nest.motions[dataspace][start:, rows]
+        walked = step * nest.leaps[start:, rows]
+        motions = step + walked - np.cumsum(walked, axis=0)
+    return motions, nest.weights[start:, rows]
 
 
 def _agreeing(motions: Ints, weights: Ints, leaps: Ints, overlapping: Bools) -> Ints:
@@ -149,11 +149,23 @@ def _agreeing(motions: Ints, weights: Ints, leaps: Ints, overlapping: Bools) -> 
     return result
 
 
+def _within(nest: Nest, dataspace: int, level: int, rows: Ints, motions: Ints, weights: Ints) -> tuple[Ints, Ints]:
+    """Steps (indices into [J, N]) whose motion is no longer than the children are apart, along every rank."""
+    shape = nest.layout.shapes[dataspace]
+    tile = nest.tiles[level + 1][:, rows]
+    room = nest.factors[level][:, rows] - 1
+    reach = (room * tile * shape.keys[:, None]).sum(axis=0)
+    step, place = np.nonzero((np.abs(motions) <= reach) & (weights > 0))
+    inside = np.ones(len(step), np.bool_)
+    for part, span in zip(shape.along_ranks(motions[step, place]), shape.spans(room, tile), strict=True):
+        inside &= np.abs(part) <= span[place]
+    return step[inside], place[inside]
+
+
 class _Array:
     """The children of a container in N mappings.
 
     Attributes:
-        loops: [4 D, N] motion, then factor of every spatial loop, Y loops then X loops, outermost first.
         width: [N] columns of the mesh.
     """
 
@@ -163,41 +175,42 @@ class _Array:
         order = nest.order[level][:, rows]
         factors = np.take_along_axis(nest.factors[level][:, rows], order, axis=0)
         along_x = np.take_along_axis(nest.along_x[level][:, rows], order, axis=0)
-        step = nest.tiles[level + 1][:, rows] * nest.layout.shapes[dataspace].keys[:, None]
-        step = np.take_along_axis(step, order, axis=0)
+        step = np.take_along_axis(child_motions(nest, dataspace, level, rows), order, axis=0)
+        # The Y loops stand outside the X loops.
+        self._rows = len(order)
         self._factors = np.concatenate([np.where(along_x, 1, factors), np.where(along_x, factors, 1)])
         self._motions = np.where(self._factors > 1, np.concatenate([step, step]), 0)
-        self.loops = np.concatenate([self._motions, self._factors])
-        self._columns = self._factors[len(step) :].prod(axis=0)
-        self._size = self._factors.prod(axis=0)
+        self._columns = self._factors[self._rows :].prod(axis=0)
         self.width = np.maximum(container.mesh_x, self._columns)
 
-    def spatial(self, place: int | np.signedinteger) -> SpatialLoops:
-        """The loops of one mapping."""
+    def loops(self, place: int | np.signedinteger) -> SpatialLoops:
+        """The spatial loops of one mapping, outermost first."""
         return spatial_loops(self._motions[:, place], self._factors[:, place])
 
-    def may_match(self, motions: Ints) -> Bools:
-        """Motions [J, N] that lie within the array and, where that is simple, lead from a child to a neighbour."""
+    def codes(self) -> Ints:
+        """One integer [N] per mapping, equal for equal loops whatever stands between them."""
+        real = self._factors > 1
+        place = np.cumsum(real, axis=0)
+        return np.where(real, self._motions * HASH[place] + self._factors * HASH[place + 2 * self._rows], 0).sum(axis=0)
+
+    def near(self, place: Ints, motion: Ints) -> Bools:
+        """Motions [H] of mappings ``place`` that lead from a child to a neighbour, some others included.
+
+        The child e + 1 increments the innermost loop with room and resets those inside it; e + h does the same
+        with the Y loops if all columns are used. If they are not, anything may happen.
+        """
+        motion = np.abs(motion)
         spans = (self._factors - 1) * self._motions
-        possible = np.abs(motions) <= spans.sum(axis=0)
-        near = np.zeros_like(possible)
-        rows = len(spans) // 2
-        # e + 1 increments the innermost loop with room and resets those inside it; e + h the same among the Y loops.
-        carry = np.zeros(motions.shape[1], np.int64)
-        for index in range(len(spans) - 1, -1, -1):
-            if index == rows - 1:
-                carry_y = np.zeros_like(carry)
-            real = self._factors[index] > 1
-            if not real.any():
-                continue
-            near |= real & (np.abs(motions) == np.abs(self._motions[index] - carry))
-            carry += spans[index]
-            if index < rows:
-                near |= real & (np.abs(motions) == np.abs(self._motions[index] - carry_y))
-                carry_y += spans[index]
-        ragged = (self._size > self.width) & (self._columns < self.width)
-        result: Bools = possible & (near | ragged)
-        return result
+        near = (self._factors.prod(axis=0) > self.width) & (self._columns < self.width)
+        near = near[place]
+        for innermost in (2 * self._rows, self._rows):
+            carry = np.zeros_like(self.width)
+            for index in range(innermost - 1, -1, -1):
+                real = self._factors[index] > 1
+                if real.any():
+                    near |= (real[place]) & (motion == np.abs(self._motions[index] - carry)[place])
+                    carry += spans[index]
+        return near
 
 
 @lru_cache(maxsize=2**16)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from camel_plugin.arch.machine import Fanout, Machine, Storage
@@ -32,40 +30,28 @@ class Layout:
         self.shapes = [TileShape(problem, dataspace, rules.count_gaps) for dataspace in problem.dataspaces]
 
 
-@dataclass(frozen=True)
-class Loop:
-    """One temporal loop of every mapping (a different dimension in each, perhaps).
-
-    Attributes:
-        dim: [B] dimension.
-        bound: [B] iterations; 1 where this mapping has no loop here.
-        stride: [B] iterations of the dimension that one step skips.
-        outer: [B] product of the bounds of all temporal loops outside this one.
-        weight: [B] steps of this loop in the whole nest, (bound - 1) * outer.
-        motions: per dataspace [B], motion of the tile in one step as a key; 0 where bound is 1.
-    """
-
-    dim: Ints
-    bound: Ints
-    stride: Ints
-    outer: Ints
-    weight: Ints
-    motions: list[Ints]
-
-
 class Nest:
-    """Loops of a chunk of mappings.
+    """Loops of a chunk of B mappings.
+
+    The temporal loops of all storages form one stack of J rows, innermost first. A row is another dimension in every
+    mapping, perhaps, and in some of them no loop at all: its bound is 1 there.
 
     Attributes:
-        rows: number of mappings, B.
         factors: [L, D, B].
-        tiles: L + 1 arrays [D, B]: iterations of each dimension at node l and inside it; the last is all ones.
-        loops: per storage, its temporal loops, innermost first.
-        steps: [B] iterations of all temporal loops.
-        keep: [S, T, B].
         order: [L, D, B].
         along_x: [L, D, B].
+        keep: [S, T, B].
+        tiles: L + 1 arrays [D, B]: iterations of each dimension at node l and inside it; the last is all ones.
+        fanouts: [L, B] children that a container uses; 1 for storages.
         used: [L, B] instances of the node that the mapping uses; for a container, of its parent.
+        dims: [J, B] dimension of each temporal loop.
+        leaps: [J, B] its bound - 1.
+        strides: [J, B] iterations of the dimension that one step skips.
+        weights: [J, B] steps of the loop in the whole nest: (bound - 1) * product of the bounds outside it.
+        motions: per dataspace [J, B], motion of its tile in one step, as a key; 0 where there is no loop.
+        inner: per dataspace [J, B], t_1 + ... + t_j of the motions t.
+        turns: per dataspace [J, B], motion when all loops inside go back from 1 to 0: t_j - (t_1 + ... + t_{j-1}).
+        steps: [B] iterations of all temporal loops.
     """
 
     def __init__(self, layout: Layout, batch: MappingBatch, first: int, last: int) -> None:
@@ -75,53 +61,52 @@ class Nest:
         self.along_x: Bools = np.ascontiguousarray(batch.along_x[first:last].transpose(1, 2, 0), np.bool_)
         self.keep: Bools = np.ascontiguousarray(batch.keep[first:last].transpose(1, 2, 0), np.bool_)
         levels, dims, self.rows = self.factors.shape
-        self.columns = np.arange(self.rows)
         self.tiles: list[Ints] = [np.ones((dims, self.rows), np.int64)]
         for level in range(levels - 1, -1, -1):
             self.tiles.insert(0, self.tiles[0] * self.factors[level])
-        self.used: Ints = np.ones((levels, self.rows), np.int64)
-        count = np.ones(self.rows, np.int64)
+        self.fanouts: Ints = np.ones((levels, self.rows), np.int64)
         for level, node in enumerate(layout.nodes):
-            self.used[level] = count
             if isinstance(node, Fanout):
-                count = count * self.factors[level].prod(axis=0)
-        self.used_compute: Ints = count
+                self.fanouts[level] = self.factors[level].prod(axis=0)
+        self.used: Ints = np.ones((levels, self.rows), np.int64)
+        np.cumprod(self.fanouts[:-1], axis=0, out=self.used[1:])
+        self._stack_loops()
+
+    def _stack_loops(self) -> None:
+        columns = np.arange(self.rows)
+        bounds, strides, dims, self._starts = [], [], [], []
+        for level in reversed(self.layout.storages):
+            order = self.order[level][::-1]
+            bound = self.factors[level].ravel()[order * self.rows + columns]
+            real = (bound > 1).any(axis=1)
+            order = order[real]
+            bounds.append(bound[real])
+            strides.append(self.tiles[level + 1].ravel()[order * self.rows + columns])
+            dims.append(order)
+            self._starts.append(len(order))
+        self.dims: Ints = np.concatenate(dims)
+        self.strides: Ints = np.concatenate(strides)
+        bound = np.concatenate(bounds)
+        self.leaps: Ints = bound - 1
+        self.weights: Ints = np.empty_like(bound)
         self.steps: Ints = np.ones(self.rows, np.int64)
-        self.loops: list[list[Loop]] = [self._loops(level) for level in layout.storages]
+        for index in range(len(bound) - 1, -1, -1):
+            np.multiply(self.leaps[index], self.steps, out=self.weights[index])
+            self.steps = self.steps * bound[index]
+        skipped = np.where(bound > 1, self.strides, 0)
+        self.motions: list[Ints] = [skipped * shape.keys[self.dims] for shape in self.layout.shapes]
+        self.inner: list[Ints] = [_running_sum(motions) for motions in self.motions]
+        self.turns: list[Ints] = [2 * own - inner for own, inner in zip(self.motions, self.inner, strict=True)]
 
-    def _loops(self, level: int) -> list[Loop]:
-        """Temporal loops of a storage, innermost first; ``steps`` grows by them (called outermost first)."""
-        factors, tiles = self.factors[level], self.tiles[level + 1]
-        moving = factors > 1
-        motions = [np.where(moving, tiles * shape.keys[:, None], 0) for shape in self.layout.shapes]
-        loops: list[Loop] = []
-        for dim in self.order[level]:
-            bound = self._pick(factors, dim)
-            if not (bound > 1).any():
-                continue
-            loops.append(
-                Loop(
-                    dim=dim,
-                    bound=bound,
-                    stride=self._pick(tiles, dim),
-                    outer=self.steps,
-                    weight=(bound - 1) * self.steps,
-                    motions=[self._pick(motion, dim) for motion in motions],
-                )
-            )
-            self.steps = self.steps * bound
-        loops.reverse()
-        return loops
+    def outside(self, level: int) -> int:
+        """Where in the stack the temporal loops outside node ``level`` begin; they go on to its end."""
+        inside = sum(storage >= level for storage in self.layout.storages)
+        return sum(self._starts[:inside])
 
-    def _pick(self, values: Ints, dim: Ints) -> Ints:
-        """Entry ``dim[b]`` of each column b of [D, B]."""
-        picked: Ints = values.ravel()[dim * self.rows + self.columns]
-        return picked
 
-    def outside(self, level: int) -> list[Loop]:
-        """Temporal loops of all storages outside node ``level``, innermost first."""
-        result: list[Loop] = []
-        for place, storage in enumerate(self.layout.storages):
-            if storage < level:
-                result = self.loops[place] + result
-        return result
+def _running_sum(values: Ints) -> Ints:
+    """Sums over the first axis; ``np.cumsum`` would go through the array column by column."""
+    total = values.copy()
+    for index in range(1, len(total)):
+        total[index] += total[index - 1]
+    return total

@@ -24,6 +24,7 @@ class TileShape:
         rank_of: [D] the one rank that a dimension moves; -1 if it moves none or several.
         coefficients: [D] words that a unit step moves along that rank.
         relevant: [D] the dimension indexes the tensor.
+        alone: [D] no other dimension moves a rank that this one moves.
         colliding: pairs of dimensions that move the same rank: steps along them may lead to one place.
         entangled: some rank is moved by several dimensions, or some dimension moves several ranks.
         count_gaps: words are counted by bounding box.
@@ -36,6 +37,7 @@ class TileShape:
         self.keys = np.zeros(len(index), np.int64)
         self.coefficients = np.zeros(len(index), np.int64)
         self.rank_of = np.full(len(index), -1, np.int64)
+        self._radices: list[int] = []
         multiplier = 1
         ranks_moved = np.zeros(len(index), np.int64)
         for place, rank in enumerate(dataspace.projection):
@@ -54,11 +56,15 @@ class TileShape:
                 self.rank_of[d] = place
                 ranks_moved[d] += 1
             # Motions stay within +-reach and two of them are compared: their difference within +-2 reach.
+            self._radices.append(4 * reach + 1)
             multiplier *= 4 * reach + 1
             if multiplier > _KEY_LIMIT:
                 raise InputError("too large for the model", field=f"{problem.name}.{dataspace.name}")
         self.rank_of[ranks_moved != 1] = -1
         self.relevant = ranks_moved > 0
+        self.alone = np.array(
+            [all(len(rank) == 1 for rank in self.ranks if d in dict(rank)) for d in range(len(index))], np.bool_
+        )
         self.entangled = bool((ranks_moved > 1).any()) or any(len(rank) > 1 for rank in self.ranks)
         self.colliding = sorted(
             {(min(d, e), max(d, e)) for rank in self.ranks for (d, _), (e, _) in product(rank, rank) if d != e}
@@ -75,6 +81,21 @@ class TileShape:
                 total += coefficient * (tile[d] - 1)
             return total
         return _distinct(rank, tile)
+
+    def spans(self, steps: Ints, tile: Ints) -> list[Ints]:
+        """Words along each rank that ``steps`` [D, N] steps of tiles [D, N] lead away: R arrays [N]."""
+        return [
+            sum((c * steps[d] * tile[d] for d, c in rank), np.zeros(tile.shape[1], np.int64)) for rank in self.ranks
+        ]
+
+    def along_ranks(self, motion: Ints) -> list[Ints]:
+        """The motion [N] along each rank that a key stands for: R arrays [N]."""
+        result = []
+        for radix in self._radices:
+            part = (motion + radix // 2) % radix - radix // 2
+            result.append(part)
+            motion = (motion - part) // radix
+        return result
 
     def overlap(self, rank: int, tile: Ints, extent: Ints, motion: Ints) -> Ints:
         """Words [B] along one rank that tiles of [D, B] iterations share with their copies ``motion`` words away."""

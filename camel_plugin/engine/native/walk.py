@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.engine.native.nest import Loop, Nest
+from camel_plugin.engine.native.nest import Nest
 from camel_plugin.engine.native.result import Ints
 from camel_plugin.engine.native.tiles import TileShape, volume
 
@@ -30,49 +30,47 @@ class Walk:
     Attributes:
         moves: [B] steps that move the tile.
         repeats: [B] those of them that repeat the motion of the innermost moving loop.
-        dim: [B] dimension of that loop.
-        stride: [B] its stride.
+        rank: [B] rank along which that loop moves the tile; -1 if along several or if nothing moves.
+        distance: [B] words that it moves the tile along that rank.
     """
 
     moves: Ints
     repeats: Ints
-    dim: Ints
-    stride: Ints
+    rank: Ints
+    distance: Ints
 
 
-def walk(nest: Nest, loops: list[Loop], dataspace: int) -> Walk:
-    """Walk ``loops`` (innermost first) with the indices 0 and 1."""
-    moves, repeats, inner, motion, dim, stride = (np.zeros(nest.rows, np.int64) for _ in range(6))
-    for loop in loops:
-        step = loop.motions[dataspace]
-        if not (inner.any() or step.any()):
-            continue
-        change = step - inner
-        fresh = motion == 0
-        moved = change != 0
-        moves += loop.weight * moved
-        moved &= fresh | (change == motion)
-        repeats += loop.weight * moved
-        if step.any():
-            fresh &= step != 0
-            np.copyto(motion, step, where=fresh)
-            np.copyto(dim, loop.dim, where=fresh)
-            np.copyto(stride, loop.stride, where=fresh)
-            inner += step
-    return Walk(moves, repeats, dim, stride)
+def walk(nest: Nest, dataspace: int, level: int) -> Walk:
+    """Walk the temporal loops outside node ``level`` with the indices 0 and 1."""
+    shape = nest.layout.shapes[dataspace]
+    start = nest.outside(level)
+    motions = nest.motions[dataspace][start:]
+    weights = nest.weights[start:]
+    if not len(motions):
+        none = np.zeros(nest.rows, np.int64)
+        return Walk(none, none, none - 1, none)
+    change = nest.turns[dataspace][start:]
+    if start:
+        change = change + nest.inner[dataspace][start - 1]
+    first = (np.argmax(motions != 0, axis=0), np.arange(nest.rows))
+    motion = motions[first]
+    moves = np.where(change != 0, weights, 0).sum(axis=0)
+    repeats = np.where(change == motion, weights, 0).sum(axis=0)
+    dim = nest.dims[start:][first]
+    rank = np.where(motion != 0, shape.rank_of[dim], -1)
+    return Walk(moves, repeats, rank, shape.coefficients[dim] * nest.strides[start:][first])
 
 
-def new_words(nest: Nest, shape: TileShape, tile: Ints, extents: list[Ints], words: Ints, path: Walk) -> Ints:
+def new_words(shape: TileShape, tile: Ints, extents: list[Ints], words: Ints, path: Walk) -> Ints:
     """Words [B] of a tile that are new after the motion of the innermost moving loop.
 
     A motion along several ranks at once leaves no box, and Timeloop then takes the whole tile for new.
     """
     new = words.copy()
     for rank, extent in enumerate(extents):
-        motion = shape.coefficients[path.dim] * path.stride
-        shared = shape.overlap(rank, tile, extent, motion)
-        along = (shape.rank_of[path.dim] == rank) & (path.repeats > 0)
-        new -= np.where(along, words // extent * shared, 0)
+        rows = np.flatnonzero(path.rank == rank)
+        shared = shape.overlap(rank, tile[:, rows], extent[rows], path.distance[rows])
+        new[rows] -= words[rows] // extent[rows] * shared
     return new
 
 
@@ -103,26 +101,26 @@ def demand(nest: Nest, dataspace: int, level: int) -> Demand:
     tile = nest.tiles[level]
     extents = shape.extents(tile)
     words = volume(extents, nest.rows)
-    loops = nest.outside(level)
     if not nest.layout.rules.forget_halo:
-        return Demand(words, words, replay(nest, shape, tile, extents, words, loops))
-    path = walk(nest, loops, dataspace)
-    new = new_words(nest, shape, tile, extents, words, path)
+        return Demand(words, words, replay(nest, shape, level, extents, words))
+    path = walk(nest, dataspace, level)
+    new = new_words(shape, tile, extents, words, path)
     return Demand(words, new, words * (1 + path.moves) - (words - new) * path.repeats)
 
 
-def replay(nest: Nest, shape: TileShape, tile: Ints, extents: list[Ints], words: Ints, loops: list[Loop]) -> Ints:
-    """The same with true bounds, each tile loading all that the one before it did not hold."""
-    total = words.copy()
+def replay(nest: Nest, shape: TileShape, level: int, extents: list[Ints], words: Ints) -> Ints:
+    """Words [B] asked for with true bounds, each tile loading all that the one before it did not hold."""
+    start = nest.outside(level)
     inner = [np.zeros(nest.rows, np.int64) for _ in extents]
-    for loop in loops:
+    total = words.copy()
+    for index in range(start, len(nest.leaps)):
         shared = np.ones(nest.rows, np.int64)
         for rank, extent in enumerate(extents):
             coefficients = np.zeros(len(shape.keys), np.int64)
             for d, coefficient in shape.ranks[rank]:
                 coefficients[d] = coefficient
-            step = coefficients[loop.dim] * loop.stride
-            shared *= shape.overlap(rank, tile, extent, step - inner[rank])
-            inner[rank] += step * (loop.bound - 1)
-        total += loop.weight * (words - shared)
+            step = coefficients[nest.dims[index]] * nest.strides[index]
+            shared *= shape.overlap(rank, nest.tiles[level], extent, step - inner[rank])
+            inner[rank] += step * nest.leaps[index]
+        total += nest.weights[index] * (words - shared)
     return total
