@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,7 +42,10 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Any:
     try:
         if len(text) > _MAX_LENGTH:
             raise ExpressionError(f"is longer than {_MAX_LENGTH} characters")
-        return _walk(ast.parse(text.strip(), mode="eval").body, names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SyntaxWarning)
+            tree = ast.parse(text.strip(), mode="eval")
+        return _walk(tree.body, names)
     except SyntaxError as error:
         raise ExpressionError("is no expression; put strings in double quotes") from error
     except RecursionError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from camel_plugin.arch.v04.expressions import resolve
@@ -23,7 +23,7 @@ def entries(node: YamlNode, allowed: Collection[str], required: Collection[str] 
     found = mapping(node)
     for key, child in found.items():
         if key not in allowed:
-            raise child.error("unknown key", value=key, suggestion=nearest(key, sorted(allowed)))
+            raise child.error("unknown key", value=key, suggestion=_closest(key, sorted(allowed)))
     for key in required:
         if key not in found:
             raise node.error(f"{key} is missing")
@@ -111,6 +111,12 @@ def refuse(found: Mapping[str, YamlNode], reasons: Mapping[str, str]) -> None:
         if key in found and found[key].value not in (None, False, [], {}):
             value = found[key].value
             raise found[key].error(reason, value=None if isinstance(value, dict | list) else value)
+
+
+def _closest(key: str, valid: Sequence[str]) -> str:
+    """The valid key that differs in case only, else what :func:`nearest` finds."""
+    same = [each for each in valid if each.lower() == key.lower()]
+    return f"did you mean {same[0]!r}?" if same else nearest(key, valid)
 
 
 def misspelt(name: str, known: Collection[str], cutoff: float = 0.84) -> str | None:

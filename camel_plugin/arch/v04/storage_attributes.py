@@ -8,6 +8,7 @@ from typing import Any
 
 from camel_plugin.arch.v04.schema import as_integer, as_number, misspelt
 from camel_plugin.arch.v04.yaml_source import YamlNode
+from camel_plugin.errors import SpecError
 
 _READ = ("width", "datawidth", "depth", "entries", "sizeKB", "block_size", "cluster_size")
 _BANDWIDTH = ("read_bandwidth", "write_bandwidth")
@@ -105,7 +106,7 @@ def _depth(
     if not given:
         if optional:
             return None
-        raise _at(node, "depth").error("depth is missing", suggestion="a storage other than DRAM needs its size")
+        raise _missing(node, "depth")
     key = given[0]
     value = _integer(node, attributes, key)
     if key == "depth":
@@ -123,9 +124,18 @@ def _bandwidth(node: YamlNode, attributes: Mapping[str, Any], key: str) -> float
 
 def _integer(node: YamlNode, attributes: Mapping[str, Any], key: str) -> int:
     if attributes.get(key) is None:
-        raise _at(node, key).error(f"{key} is missing")
+        raise _missing(node, key)
     return as_integer(attributes[key], _at(node, key), minimum=1)
 
 
 def _at(node: YamlNode, key: str) -> YamlNode:
     return node.at(["attributes", key])
+
+
+def _missing(node: YamlNode, key: str) -> SpecError:
+    """A required attribute is absent, perhaps because another one is a misspelling of it."""
+    own = node.at(["attributes"])
+    for name, child in own.value.items() if isinstance(own.value, dict) else ():
+        if name not in _KNOWN and misspelt(name, [key], 0.6):
+            return child.error("unknown attribute", value=name, suggestion=f"did you mean {key!r}?")
+    return own.error(f"{key} is missing, a storage needs it")
