@@ -163,18 +163,20 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.ignored[base] += 1
             if not in_place:
                 self._constant(results[0])
-        elif not any(r.is_floating_point() for r in results) and not any(
-            self.values[self._name(t)].requires_grad for t in tensors
-        ):
-            self.ignored[f"{base} on integers"] += 1
+        elif not any(r.is_floating_point() for r in results) or self._is_constant(base, tensors):
+            self.ignored[f"{base} on integers or constants"] += 1
             for r in results:
                 self._constant(r)
-        elif base in OPERATORS and not arguments.get("transposed"):
+        elif base in OPERATORS and not (strange := _strange_convolution(arguments)):
             self._add(OPERATORS[base], base, arguments, results, tensors, in_place)
         else:
-            label = f"{base} (transposed)" if arguments.get("transposed") else base
+            label = f"{strange} {base}" if base in OPERATORS else base
             self.unsupported[f"{label} in {self.path or 'the network'}"] += 1
             self._add(Operator("unsupported", ()), base, arguments, results, tensors, in_place)
+
+    def _is_constant(self, base: str, tensors: list[Tensor]) -> bool:
+        """Whether an operator computes the same every time: constants only, and nothing random."""
+        return base != "bernoulli" and all(self.values[self._name(t)].role is ValueRole.CONSTANT for t in tensors)
 
     def _add(
         self,
@@ -290,6 +292,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for path in dead
             if not any(path.startswith(other + ".") for other in dead)
         )
+
+
+def _strange_convolution(arguments: dict[str, Any]) -> str:
+    """What keeps a convolution from being a two- or one-dimensional forward one, empty if nothing does."""
+    if "transposed" not in arguments:
+        return ""
+    if arguments["transposed"]:
+        return "transposed"
+    return "" if arguments["input"].dim() <= 4 else "three-dimensional"
 
 
 def _flat(tensor: Tensor) -> Shape:

@@ -137,6 +137,7 @@ OPERATORS: Mapping[str, Operator] = {
     "_to_copy": Operator("copy"),
     "copy": Operator("copy", ("src",)),
     "native_dropout": Operator("dropout", ("input",), results=("out", "mask")),
-    "bernoulli": Operator("random"),
+    "masked_fill": Operator("mask", ("self", "mask")),
+    "bernoulli": Operator("random", ()),
 }
 """ATen name without overload and without the underscore of the in-place form -> its kind."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.builder import StepBuilder
@@ -30,6 +31,7 @@ _ELEMENT_OPS: dict[str, int] = {
     "rsub": 1,
     "mul": 1,
     "div": 1,
+    "mask": 1,
     "dropout": 2,  # compare, multiply
     "random": 1,
     "concat": 0,
@@ -89,20 +91,37 @@ def _dy(b: StepBuilder, node: Node) -> str:
     return gradient
 
 
+@dataclass(frozen=True)
+class _Target:
+    """Where the gradient of one input of a node goes: into a parameter's gradient, or a new tensor."""
+
+    name: str
+    pass_: Pass
+    tensor: str
+    before: tuple[str, ...]
+
+
+def _target(b: StepBuilder, node: Node, index: int) -> _Target:
+    value = node.inputs[index]
+    if b.is_parameter(value):
+        tensor, before = b.weight_gradient(value)
+        return _Target(f"{node.name}:{value.rpartition('.')[2]}_grad", Pass.WEIGHT_GRAD, tensor, before)
+    name = f"{node.name}:input_grad" + (f"_{index}" if index else "")
+    return _Target(name, Pass.INPUT_GRAD, b.new_gradient(value), ())
+
+
+def _settle(b: StepBuilder, node: Node, index: int, target: _Target) -> None:
+    if target.pass_ is Pass.INPUT_GRAD:
+        b.contribute(node, node.inputs[index], target.tensor)
+
+
 def _produce(b: StepBuilder, node: Node, index: int, kind: str, reads: list[str], ops: int) -> None:
     """One vector operation that makes the gradient of the ``index``-th input."""
-    value = node.inputs[index]
-    if not b.is_trainable(value):
-        return
-    if b.is_parameter(value):
-        target, before = b.weight_gradient(value)
-        name = f"{node.name}:{value.rpartition('.')[2]}_grad"
-        b.emit(name, Pass.WEIGHT_GRAD, kind, [*reads, *before], [target], vector_ops=ops, partner=node.name)
-    else:
-        target = b.new_gradient(value)
-        name = f"{node.name}:input_grad" + (f"_{index}" if index else "")
-        b.emit(name, Pass.INPUT_GRAD, kind, reads, [target], vector_ops=ops, partner=node.name)
-        b.contribute(node, value, target)
+    if b.is_trainable(node.inputs[index]):
+        target = _target(b, node, index)
+        reads = [*reads, *target.before]
+        b.emit(target.name, target.pass_, kind, reads, [target.tensor], vector_ops=ops, partner=node.name)
+        _settle(b, node, index, target)
 
 
 def _hand_on(b: StepBuilder, node: Node, index: int) -> None:
@@ -118,40 +137,47 @@ def _hand_on(b: StepBuilder, node: Node, index: int) -> None:
 
 
 def _mac(b: StepBuilder, node: Node) -> None:
-    conv, dy = conv_of(node), _dy(b, node)
-    x, weight = node.inputs[0], node.inputs[1]
     if len(node.inputs) > 2:
         _hand_on(b, node, 2)
-    if b.is_trainable(weight):
-        roles = {"Weights": dy, "Inputs": b.tensor(x)}
-        if b.is_parameter(weight):
-            target, before = b.weight_gradient(weight)
-            name, pass_ = f"{node.name}:weight_grad", Pass.WEIGHT_GRAD
-        else:
-            target, before = b.new_gradient(weight), ()
-            name, pass_ = f"{node.name}:input_grad_1", Pass.INPUT_GRAD
-        reads = (b.tensor(x), dy, *before)
-        problem = weight_grad_problem(conv)
-        roles["Outputs"] = target
-        b.emit(name, pass_, node.kind, reads, (target,), problem=problem, roles=roles, partner=node.name)
-        if not b.is_parameter(weight):
-            b.contribute(node, weight, target)
-    if b.is_trainable(x):
-        lowered = input_grad_problems(conv)
-        name, held = f"{node.name}:input_grad", b.tensor(weight)
-        target = b.new_gradient(x)
-        if lowered.untouched:
-            b.emit(
-                f"{name}.zeros", Pass.INPUT_GRAD, "fill", (), (target,),
-                vector_ops=lowered.untouched, partner=node.name,
-            )  # fmt: skip
-        for suffix, problem in lowered.problems.items():
-            roles = {"Weights": held, "Inputs": dy, "Outputs": target}
-            b.emit(
-                name + suffix, Pass.INPUT_GRAD, node.kind, (held, dy), (target,),
-                problem=problem, roles=roles, partner=node.name,
-            )  # fmt: skip
-        b.contribute(node, x, target)
+    if b.is_trainable(node.inputs[1]):
+        _mac_weight_grad(b, node)
+    if b.is_trainable(node.inputs[0]):
+        _mac_input_grad(b, node)
+
+
+def _mac_weight_grad(b: StepBuilder, node: Node) -> None:
+    dy, x, target = _dy(b, node), b.tensor(node.inputs[0]), _target(b, node, 1)
+    b.emit(
+        target.name,
+        target.pass_,
+        node.kind,
+        (x, dy, *target.before),
+        (target.tensor,),
+        problem=weight_grad_problem(conv_of(node)),
+        roles={"Weights": dy, "Inputs": x, "Outputs": target.tensor},
+        partner=node.name,
+    )
+    _settle(b, node, 1, target)
+
+
+def _mac_input_grad(b: StepBuilder, node: Node) -> None:
+    dy, weight, target = _dy(b, node), b.tensor(node.inputs[1]), _target(b, node, 0)
+    lowered = input_grad_problems(conv_of(node))
+    if lowered.untouched:
+        zeros, ops = f"{target.name}.zeros", lowered.untouched
+        b.emit(zeros, target.pass_, "fill", target.before, (target.tensor,), vector_ops=ops, partner=node.name)
+    for suffix, problem in lowered.problems.items():
+        b.emit(
+            target.name + suffix,
+            target.pass_,
+            node.kind,
+            (weight, dy, *target.before),
+            (target.tensor,),
+            problem=problem,
+            roles={"Weights": weight, "Inputs": dy, "Outputs": target.tensor},
+            partner=node.name,
+        )
+    _settle(b, node, 0, target)
 
 
 def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Node], None]:
@@ -219,6 +245,11 @@ def _divide(b: StepBuilder, node: Node) -> None:
         _produce(b, node, 1, "div", [dy, b.tensor(node.outputs[0]), *divisor], 3 * elements)
 
 
+def _mask(b: StepBuilder, node: Node) -> None:
+    reads = [_dy(b, node), b.tensor(node.inputs[1])]
+    _produce(b, node, 0, "mask", reads, math.prod(node.output_shapes[0]))
+
+
 def _max_pool(b: StepBuilder, node: Node) -> None:
     reads = [_dy(b, node), b.tensor(node.outputs[-1])]
     _produce(b, node, 0, "max_pool", reads, math.prod(node.output_shapes[0]))
@@ -280,6 +311,7 @@ BACKWARD: dict[str, Callable[[StepBuilder, Node], None]] = {
     "activation_out": _from_saved("activation", 2, saved="output"),
     "softmax": _from_saved("softmax", 4, saved="output"),
     "dropout": _from_saved("dropout", 1, saved="beside"),
+    "mask": _mask,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "reduce": _spread,

@@ -58,6 +58,11 @@ def lower(
         raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
     if micro_batch < 1 or batch % micro_batch:
         raise WorkloadError(f"micro_batch must divide batch {batch}", field="micro_batch", value=micro_batch)
+    samples = graph.values["input"].shape[0]
+    if samples != micro_batch:
+        raise WorkloadError(f"the network was captured on {samples} samples", field="micro_batch", value=micro_batch)
+    if segment_blocks is not None and segment_blocks < 1:
+        raise WorkloadError("must be at least 1", field="segment_blocks", value=segment_blocks)
     if not any(graph.values[output].requires_grad for output in graph.outputs):
         raise WorkloadError(f"{graph.network} has nothing to train", field="requires_grad")
     if schedule == "reversible" and not graph.blocks:

@@ -46,11 +46,12 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("schedule", ["store-all", "checkpoint", "reversible"])
+CASES = [(name, schedule) for name in NETWORKS for schedule in ("store-all", "checkpoint")]
+CASES += [(name, "reversible") for name in NETWORKS if name.startswith("revnet")]
+
+
+@pytest.mark.parametrize(("name", "schedule"), CASES)
 def test_step_is_a_step_of_sgd(name, schedule):
-    if schedule == "reversible" and "revnet" not in name:
-        pytest.skip("no reversible blocks")
     torch.manual_seed(0)
     module = NETWORKS[name]().double()
     for child in module.modules():

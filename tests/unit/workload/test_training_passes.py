@@ -1,0 +1,228 @@
+"""Work, order and names of a lowered step."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from camel_plugin.errors import UnknownNameError, WorkloadError
+from camel_plugin.workload.capture import capture
+from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.networks.revnet import revnet
+from camel_plugin.workload.step import PERSISTENT_KINDS, Pass, TensorKind
+from camel_plugin.workload.training import lower
+
+ALL = "revresnet revnet110 revnet164 revnet56 revnet104 resnet32 resnet110 resnet164 resnet50".split()
+
+
+def macs(step, pass_, prefix=""):
+    partners = ((operation.partner or operation.name, operation) for operation in step.operations)
+    return sum(op.macs for partner, op in partners if op.pass_ is pass_ and partner.startswith(prefix))
+
+
+def by_partner(step, pass_):
+    total = Counter()
+    for operation in step.operations:
+        if operation.pass_ is pass_ and operation.problem:
+            total[operation.partner or operation.name] += operation.macs
+    return total
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_three_passes_do_the_same_work_for_every_convolution(name):
+    network = load_network(name, schedule="store-all")
+    graph, step = network.graph, network.step()
+    forward, inputs, weights = (by_partner(step, p) for p in (Pass.FORWARD, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD))
+    count = 0
+    for node in graph.nodes:
+        if node.kind == "conv2d":
+            n, m, p, q = node.output_shapes[0]
+            _, c, r, s = node.input_shapes[1]
+            closed_form = n * m * p * q * c * r * s
+        elif node.kind == "linear":
+            closed_form = node.input_shapes[0][0] * node.input_shapes[1][0] * node.input_shapes[1][1]
+        else:
+            continue
+        count += 1
+        assert forward[node.name] == weights[node.name] == closed_form
+        assert inputs[node.name] == (0 if node.inputs[0] == "input" else closed_form)
+    assert count == sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.factory().modules())
+
+
+@pytest.mark.parametrize("name", ["revresnet", "revnet164", "revnet56"])
+def test_a_reversible_block_costs_four_forward_units_and_store_all_three(name):
+    network = load_network(name)
+    step, stored = network.step(), load_network(name, schedule="store-all").step()
+    blocks = network.graph.blocks
+    assert len(blocks) == {"revresnet": 7, "revnet164": 24, "revnet56": 5}[name]
+    for block in blocks:
+        path = block.module + "."
+        unit = macs(step, Pass.FORWARD, path)
+        assert unit > 0
+        assert [macs(step, pass_, path) for pass_ in Pass] == [unit, unit, unit, unit, 0]
+        assert [macs(stored, pass_, path) for pass_ in Pass] == [unit, 0, unit, unit, 0]
+    inside = sum(macs(step, Pass.FORWARD, block.module + ".") for block in blocks)
+    assert macs(step, Pass.RECONSTRUCT) == inside
+
+
+@pytest.mark.parametrize("name", ["revresnet", "revnet56"])
+def test_reversible_backward_reads_nothing_from_inside_the_blocks(name):
+    network = load_network(name)
+    step, graph = network.step(), network.graph
+    nodes = {node.name: node for node in graph.nodes}
+    internal = {
+        output
+        for block in graph.blocks
+        for member in block.nodes
+        for output in nodes[member].outputs
+        if output not in (block.y1, block.y2)
+    }
+    feeds = {value for block in graph.blocks for value in (block.x1, block.x2)}
+    internal |= feeds & {value for block in graph.blocks for value in (block.y1, block.y2)}
+    backward = [operation for operation in step.operations if operation.pass_ is not Pass.FORWARD]
+    assert internal
+    assert not internal.intersection(name for operation in backward for name in operation.reads)
+
+
+@pytest.mark.parametrize("name", ["revresnet", "resnet32", "revnet56"])
+@pytest.mark.parametrize("schedule", ["store-all", "checkpoint", "reversible"])
+def test_nothing_is_read_before_it_is_written(name, schedule):
+    if schedule == "reversible" and name == "resnet32":
+        return
+    step = load_network(name, schedule=schedule).step()
+    given = PERSISTENT_KINDS | {TensorKind.INPUT}
+    there = {name for name, tensor in step.tensors.items() if tensor.kind in given}
+    # With several micro-batches the weights' gradients come from the one before.
+    there |= {name for name, tensor in step.tensors.items() if tensor.kind is TensorKind.WEIGHT_GRAD}
+    for operation in step.operations:
+        assert there.issuperset(operation.reads), operation.name
+        there.update(operation.writes)
+    assert there == set(step.tensors)
+    assert len({operation.name for operation in step.operations}) == len(step.operations)
+
+
+@pytest.mark.parametrize("schedule", ["store-all", "checkpoint", "reversible"])
+def test_roles_name_tensors_of_the_operation(schedule):
+    step = load_network("revresnet", schedule=schedule).step()
+    for operation in step.operations:
+        assert (operation.problem is None) == (not operation.roles)
+        if operation.problem:
+            assert set(operation.roles) == {"Weights", "Inputs", "Outputs"}
+            assert operation.roles["Outputs"] in operation.writes
+            assert {operation.roles["Weights"], operation.roles["Inputs"]} <= set(operation.reads)
+            weights = step.tensors[operation.roles["Weights"]]
+            assert operation.problem.volume("Weights") <= weights.elements
+
+
+class _Count(TorchDispatchMode):
+    """What autograd runs: gradients asked of each convolution_backward."""
+
+    def __init__(self):
+        super().__init__()
+        self.input_grads = self.weight_grads = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "convolution_backward" in str(func):
+            self.input_grads += args[10][0]
+            self.weight_grads += args[10][1]
+        return func(*args, **(kwargs or {}))
+
+
+def test_gradients_are_those_that_autograd_runs():
+    module = revnet([2, 2], [8, 8, 16])
+    for parameter in module.get_submodule("stage1.0.f").parameters():
+        parameter.requires_grad_(False)
+    step = lower(capture(module, (2, 3, 8, 8)), schedule="store-all", batch=2, micro_batch=2)
+    with _Count() as count:
+        module(torch.randn(2, 3, 8, 8)).sum().backward()
+    convs = [op for op in step.operations if op.kind == "conv2d" and op.problem]
+    partners = {p: {op.partner for op in convs if op.pass_ is p} for p in (Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)}
+    assert len(partners[Pass.INPUT_GRAD]) == count.input_grads
+    assert len(partners[Pass.WEIGHT_GRAD]) == count.weight_grads
+
+
+def frozen_then_trained():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten())
+    module[0].requires_grad_(False)
+    module[3].requires_grad_(False)
+    return module
+
+
+def test_frozen_layers_pass_gradients_on_only_to_what_is_trained_below():
+    step = lower(capture(frozen_then_trained(), (1, 3, 9, 9)), schedule="store-all", batch=1, micro_batch=1)
+    gradients = {op.name for op in step.operations if op.pass_ in (Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)}
+    assert gradients == {"loss:input_grad", "3:input_grad", "2:weight_grad", "2:bias_grad"}
+    assert {op.name for op in step.operations if op.pass_ is Pass.UPDATE} == {"2.weight:update", "2.bias:update"}
+
+
+def test_nothing_to_train_is_refused():
+    with pytest.raises(WorkloadError, match="nothing to train"):
+        lower(
+            capture(nn.Conv2d(3, 4, 3).requires_grad_(False), (1, 3, 9, 9)),
+            schedule="store-all",
+            batch=1,
+            micro_batch=1,
+        )
+
+
+def test_weight_gradients_accumulate_over_micro_batches_and_uses():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+
+        def forward(self, x):
+            return self.conv(self.conv(x)).mean((2, 3))
+
+    graph = capture(Twice(), (2, 4, 8, 8))
+    one = lower(graph, schedule="store-all", batch=2, micro_batch=2)
+    many = lower(graph, schedule="store-all", batch=8, micro_batch=2)
+    accumulating = [
+        [op.writes[0] in op.reads for op in step.operations if op.pass_ is Pass.WEIGHT_GRAD] for step in (one, many)
+    ]
+    assert accumulating == [[False, True], [True, True]]
+    assert {op.repeats for op in many.operations if op.pass_ is not Pass.UPDATE} == {4}
+    assert [op.repeats for op in many.operations if op.pass_ is Pass.UPDATE] == [1]
+
+
+@pytest.mark.parametrize(("optimizer", "states"), [("sgd", 0), ("momentum", 1), ("adam", 2), ("adamw", 2)])
+def test_optimizer_state(optimizer, states):
+    step = load_network("revresnet", optimizer=optimizer).step()
+    weights = sum(op.vector_ops for op in step.operations if op.pass_ is Pass.UPDATE)
+    state = sum(t.elements for t in step.tensors.values() if t.kind is TensorKind.OPTIMIZER_STATE)
+    assert state == states * 573_994
+    assert weights % 573_994 == 0
+
+
+def test_wrong_recipes_are_refused():
+    graph = load_network("resnet32").graph
+    good = {"schedule": "store-all", "batch": 4, "micro_batch": 1}
+    with pytest.raises(UnknownNameError, match="did you mean 'store-all'"):
+        lower(graph, **{**good, "schedule": "storeall"})
+    with pytest.raises(UnknownNameError, match="did you mean 'adam'"):
+        lower(graph, **{**good, "optimizer": "adamm"})
+    with pytest.raises(WorkloadError, match="micro_batch must divide batch 4"):
+        lower(graph, **{**good, "micro_batch": 3})
+    with pytest.raises(WorkloadError, match="captured on 1"):
+        lower(graph, **{**good, "micro_batch": 2})
+    with pytest.raises(WorkloadError, match="no reversible blocks"):
+        lower(graph, **{**good, "schedule": "reversible"})
+    with pytest.raises(WorkloadError, match="at least 1"):
+        lower(graph, **good, segment_blocks=0)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 100])
+def test_checkpoint_runs_every_segment_but_the_last_again(blocks):
+    network = load_network("resnet32")
+    step = lower(network.graph, schedule="checkpoint", batch=1, micro_batch=1, segment_blocks=blocks)
+    again = [op.partner for op in step.operations if op.pass_ is Pass.RECONSTRUCT]
+    assert len(set(again)) == len(again)
+    order = [node.name for node in network.graph.nodes]
+    forward = macs(step, Pass.FORWARD)
+    assert set(again) == set(order[: len(again)]), "segments are runs from the start"
+    if blocks == 100:
+        assert not again
+    else:
+        assert 0.5 * forward < macs(step, Pass.RECONSTRUCT) < forward
