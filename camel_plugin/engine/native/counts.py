@@ -17,13 +17,17 @@ from camel_plugin.engine.native.walk import Demand, demand
 
 @dataclass(frozen=True)
 class Counts:
-    """Words per instance, [S, B] each; 0 where the dataspace is bypassed."""
+    """Words per instance, [S, B] each; 0 where the dataspace is bypassed.
+
+    ``whole`` [B]: the outermost storage that keeps the dataspace holds all of it.
+    """
 
     capacity: Ints
     reads: Ints
     fills: Ints
     updates: Ints
     temporal_reductions: Ints
+    whole: Bools
 
 
 class _Traffic:
@@ -95,16 +99,19 @@ def count(nest: Nest, dataspace: int) -> Counts:
     accesses = traffic.accesses + traffic.peers
     asked = np.where(outermost, 0.0, traffic.share + traffic.peers)
     none = np.zeros(keep.shape, np.int64)
+    capacity = np.where(keep, traffic.words, 0)
+    shape = nest.layout.shapes[dataspace]
+    whole = capacity.max(axis=0) == volume(shape.extents(nest.tiles[0]), nest.rows)
     if nest.layout.problem.dataspaces[dataspace].read_write:
         # The first partial sum of every word is written, not added to: its read, and its fill, never happen.
         first = _partitions(nest, dataspace)
         reads = _nearest(keep, accesses - first)
         fills = _nearest(keep & ~outermost, asked - first)
         updates = _nearest(keep, traffic.accesses)
-        return Counts(np.where(keep, traffic.words, 0), reads, fills, updates, reads)
+        return Counts(capacity, reads, fills, updates, reads, whole)
     reads = _nearest(keep, accesses)
     fills = np.where(keep, asked, 0.0).astype(np.int64)
-    return Counts(np.where(keep, traffic.words, 0), reads, fills, none, none)
+    return Counts(capacity, reads, fills, none, none, whole)
 
 
 def _nearest(where: Bools, words: Floats) -> Ints:

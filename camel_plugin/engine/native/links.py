@@ -191,7 +191,8 @@ class _Array:
         """One integer [N] per mapping, equal for equal loops whatever stands between them."""
         real = self._factors > 1
         place = np.cumsum(real, axis=0)
-        return np.where(real, self._motions * HASH[place] + self._factors * HASH[place + 2 * self._rows], 0).sum(axis=0)
+        folded: Ints = np.where(real, self._motions * HASH[place] + self._factors * HASH[-1 - place], 0).sum(axis=0)
+        return folded
 
     def near(self, place: Ints, motion: Ints) -> Bools:
         """Motions [H] of mappings ``place`` that lead from a child to a neighbour, some others included.
@@ -201,14 +202,14 @@ class _Array:
         """
         motion = np.abs(motion)
         spans = (self._factors - 1) * self._motions
-        near = (self._factors.prod(axis=0) > self.width) & (self._columns < self.width)
-        near = near[place]
+        ragged = (self._factors.prod(axis=0) > self.width) & (self._columns < self.width)
+        near: Bools = ragged[place]
         for innermost in (2 * self._rows, self._rows):
             carry = np.zeros_like(self.width)
             for index in range(innermost - 1, -1, -1):
                 real = self._factors[index] > 1
                 if real.any():
-                    near |= (real[place]) & (motion == np.abs(self._motions[index] - carry)[place])
+                    near |= real[place] & (motion == np.abs(self._motions[index] - carry)[place])
                     carry += spans[index]
         return near
 

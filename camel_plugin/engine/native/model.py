@@ -85,6 +85,7 @@ class Model:
             result.leakage_J[rows, place] = leakage
             energy += leakage
         result.fits[rows] = fits
+        result.whole[rows] = np.all([one.whole for one in counts], axis=0)
         result.cycles[rows] = cycles
         result.compute_cycles[rows] = nest.steps
         result.energy_J[rows] = energy
