@@ -9,7 +9,8 @@ from typing import Any
 
 from camel_plugin.arch.v04.expressions import resolve
 from camel_plugin.arch.v04.schema import check_version, entries, items, mapping, text
-from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml, load_yaml_text
+from camel_plugin.arch.v04.templating import load_specification
+from camel_plugin.arch.v04.yaml_source import YamlNode, read_text
 from camel_plugin.errors import SpecError, nearest
 
 Source = Path | str | tuple[str, str]
@@ -48,9 +49,8 @@ def load_sources(sources: Sequence[Source]) -> list[YamlNode]:
     """
     if not sources:
         raise SpecError("no file is given")
-    trees = [
-        load_yaml_text(source[1], source[0]) if isinstance(source, tuple) else load_yaml(source) for source in sources
-    ]
+    texts = [source if isinstance(source, tuple) else (str(source), read_text(source)) for source in sources]
+    trees = [load_specification(text, name) for name, text in texts]
     for tree in trees:
         if not isinstance(tree.value, dict):
             raise tree.error("holds no specification, which is a mapping with keys such as architecture or problem")

@@ -81,13 +81,21 @@ def load_yaml(path: Path | str) -> YamlNode:
     Raises:
         SpecError: it cannot be read, or is no valid YAML; with file and line.
     """
+    return load_yaml_text(read_text(path), str(path))
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", file=str(path)) from error
     except UnicodeDecodeError as error:
         raise SpecError(f"is not UTF-8 text (byte {error.start})", file=str(path)) from error
-    return load_yaml_text(text, str(path))
 
 
 def load_yaml_text(text: str, name: str) -> YamlNode:
@@ -240,10 +248,9 @@ _KINDS: Mapping[type, str] = {str: "str", bool: "bool", int: "int", float: "floa
 def _compose(node: YamlNode) -> yaml.Node:
     """The other way round: PyYAML's graph of a node."""
     if isinstance(node.value, dict):
-        pairs = [
-            (_compose(YamlNode(key, node.file, 0, text=key)), _compose(child)) for key, child in node.value.items()
-        ]
-        return yaml.MappingNode(_tag_of(node, "map"), pairs)
+        keys = [yaml.ScalarNode("tag:yaml.org,2002:str", key) for key in node.value]
+        children = [_compose(child) for child in node.value.values()]
+        return yaml.MappingNode(_tag_of(node, "map"), list(zip(keys, children, strict=True)))
     if isinstance(node.value, list):
         return yaml.SequenceNode(_tag_of(node, "seq"), [_compose(child) for child in node.value])
     return yaml.ScalarNode(_tag_of(node, _KINDS[type(node.value)]), node.text, style='"' if node.quoted else None)
