@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.workload.coupling import elide_split_of_concat, find_reversible_blocks
+from camel_plugin.workload.coupling import find_reversible_blocks, without_idle_moves
 from camel_plugin.workload.graph import Graph, Node, Shape, Value, ValueRole
 from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
 
@@ -259,7 +259,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = tuple(dict.fromkeys(self._name(t) for t in tensors))
         if not outputs:
             raise WorkloadError(f"{name} returns no floating-point tensor", value=type(result).__name__)
-        nodes = elide_split_of_concat(self.nodes, outputs)
+        nodes = without_idle_moves(self.nodes, outputs)
         used = {value for node in nodes for value in (*node.inputs, *node.outputs)} | {"input", *outputs}
         values = {value: description for value, description in self.values.items() if value in used}
         return Graph(

@@ -10,10 +10,11 @@ from camel_plugin.workload.graph import Node, ReversibleBlock, Value, ValueRole
 _BRANCH_NAMES = (("f", "g"), ("fm", "gm"))
 
 
-def elide_split_of_concat(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
-    """Let the readers of ``split(concat(a, b))`` read ``a`` and ``b``, then drop concatenations that nobody reads.
+def without_idle_moves(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
+    """Let the readers of ``split(concat(a, b))`` read ``a`` and ``b``, then drop the moves that nobody reads.
 
-    Chains of blocks that take and return one tensor thus keep their streams apart, as the memory would.
+    Chains of blocks that take and return one tensor thus keep their streams apart, as the memory would. Unread
+    copies are autograd's own, made of what an in-place operator is about to overwrite.
     """
     maker = {output: node for node in nodes for output in node.outputs}
     same: dict[str, str] = {}
@@ -26,7 +27,7 @@ def elide_split_of_concat(nodes: Sequence[Node], outputs: Sequence[str]) -> tupl
         else:
             kept.append(node)
     read = {name for node in kept for name in node.inputs} | set(outputs)
-    return tuple(node for node in kept if node.kind != "concat" or read.intersection(node.outputs))
+    return tuple(node for node in kept if node.kind not in ("concat", "copy") or read.intersection(node.outputs))
 
 
 def _undoes(split: Node, concat: Node) -> bool:

@@ -17,7 +17,7 @@ RATE = 0.1
 
 
 class Shared(nn.Module):
-    """One convolution used twice, a grouped one, a frozen one, and a layer that is never trained below a trained one."""
+    """One convolution used twice, a grouped one, a frozen one, and one that is frozen below all that is trained."""
 
     def __init__(self):
         super().__init__()
