@@ -2,14 +2,14 @@
 
 Order of computation. Refresh stalls lengthen the step, and a longer step makes data live longer, which may call for
 more refresh. We start from the timeline without stalls, ask the policy which operations it slows, lengthen those,
-and repeat until nothing changes. Durations only ever grow, so this ends after a few rounds at the smallest
-consistent timeline; lifetimes, refreshes and leakage are those of that timeline.
+and repeat until it names no further ones. Durations only ever grow, so this ends after a few rounds; lifetimes,
+refreshes and leakage are those of the final timeline.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from camel_plugin.arch.machine import Machine
@@ -18,7 +18,7 @@ from camel_plugin.schedule.cost import LevelTraffic, OperationCost
 from camel_plugin.schedule.ledger import Ledger, OperationAccount, TensorAccount
 from camel_plugin.schedule.lifetime import lifetimes
 from camel_plugin.schedule.refresh.activity import LevelActivity, activities
-from camel_plugin.schedule.refresh.base import LevelRefresh, RefreshPolicy
+from camel_plugin.schedule.refresh.base import RefreshPolicy
 from camel_plugin.schedule.residency import Placement
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.workload.step import Step
@@ -84,19 +84,19 @@ def account(
     Raises:
         InfeasibleError: the policy must refresh a level that has no time left for accesses.
     """
-    cycles = {operation.name: costs[operation.name].cycles for operation in step.operations}
+    waits: dict[str, dict[str, int]] = {name: {} for name in costs}
     while True:
+        cycles = {name: max([costs[name].cycles, *waits[name].values()]) for name in costs}
         timeline = make_timeline(step, cycles)
         data = lifetimes(machine, step, placement, mappings, timeline)
-        levels = activities(machine, step, placement, timeline, data)
-        refreshed = {activity.storage.name: policy.refresh(activity) for activity in levels}
-        waits = {name: _waits(costs[name], name, levels, refreshed) for name in cycles}
-        longer = {name: max([cycles[name], *waits[name].values()]) for name in cycles}
-        if longer == cycles:
+        levels = {activity.storage.name: activity for activity in activities(machine, step, placement, timeline, data)}
+        refreshed = {level: policy.refresh(activity) for level, activity in levels.items()}
+        slowed = [(name, level) for level in levels for name in refreshed[level].slowed if level not in waits[name]]
+        if not slowed:
             break
-        cycles = longer
-    by_level = {activity.storage.name: activity for activity in levels}
-    ledger = Ledger(machine, step, timeline, data, by_level, refreshed, waits, policy.restores)
+        for name, level in slowed:
+            waits[name][level] = _wait(costs[name], levels[level])
+    ledger = Ledger(machine, step, timeline, data, levels, refreshed, waits, policy.restores)
     return StepAccount(
         tuple(ledger.operation(operation, costs[operation.name]) for operation in step.operations),
         tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
@@ -104,14 +104,7 @@ def account(
     )
 
 
-def _waits(
-    cost: OperationCost, name: str, levels: Iterable[LevelActivity], refreshed: Mapping[str, LevelRefresh]
-) -> dict[str, int]:
-    """Cycles that each level under refresh needs for the accesses of one run of an operation."""
-    waits = {}
-    for activity in levels:
-        level = activity.storage.name
-        if name in refreshed[level].slowed:
-            demand = cost.levels.get(level, LevelTraffic()).port_cycles
-            waits[level] = math.ceil(demand / activity.availability())
-    return waits
+def _wait(cost: OperationCost, activity: LevelActivity) -> int:
+    """Cycles that a level under refresh needs for the accesses of one run of an operation."""
+    traffic = cost.levels.get(activity.storage.name, LevelTraffic())
+    return math.ceil(traffic.port_cycles / activity.availability())

@@ -55,7 +55,7 @@ def tile_time(machine: Machine, problem: Problem, mapping: Mapping, level: str, 
     innermost = moving[-1] if moving else -1
     residency = 1.0
     if moving:
-        residency = time[innermost] * _overlap(space, loops, moving, tile)
+        residency = _stay(space, loops, time, moving, tile)
     unrestored = residency
     if space.read_write:
         unrestored -= sum(
@@ -100,18 +100,24 @@ def _moves(loop: _Loop, space: Dataspace) -> bool:
     return not loop.spatial and loop.factor > 1 and loop.dimension in space.dimensions
 
 
-def _overlap(space: Dataspace, loops: list[_Loop], moving: list[int], tile: dict[str, int]) -> int:
-    """Steps of the innermost moving loop during which a datum stays inside the sliding tile."""
+def _stay(space: Dataspace, loops: list[_Loop], time: list[float], moving: list[int], tile: dict[str, int]) -> float:
+    """Longest time that a datum stays in a tile which the loops ``moving`` (outermost first) carry away."""
     innermost = moving[-1]
     moved = loops[innermost].dimension
-    stride = _extents(loops, loops[innermost + 1 :])[moved]
-    steps = [
-        math.ceil(extent / (stride * sum(coefficient for dimension, coefficient in rank if dimension == moved)))
+    ranks = [
+        (extent, dict(rank))
         for rank, extent in zip(space.projection, space.box(tile), strict=True)
-        if any(dimension == moved for dimension, _ in rank)
+        if moved in dict(rank)
     ]
+    together = [i for i in moving if any(loops[i].dimension in rank for _, rank in ranks)]
+    if any(loops[i].dimension != moved for i in together):
+        # Two dimensions move the tile along one rank and may cancel (an output column forward, a kernel column back):
+        # a bound, the whole sweep of both.
+        return time[together[0]] * loops[together[0]].factor
+    stride = _extents(loops, loops[innermost + 1 :])[moved]
+    steps = [math.ceil(extent / (stride * rank[moved])) for extent, rank in ranks]
     # Loops of several levels over the same dimension may go on in the same direction.
-    return min([math.prod(loops[i].factor for i in moving if loops[i].dimension == moved), *steps])
+    return time[innermost] * min(math.prod(loops[i].factor for i in together), *steps)
 
 
 def _child(machine: Machine, mapping: Mapping, position: int, dataspace: str) -> int | None:
