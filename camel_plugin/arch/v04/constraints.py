@@ -25,6 +25,7 @@ _UNMODELLED_LOOP = {
     "remainders": "imperfect factors are not modelled",
     "must_iterate_over_dataspaces": "must_iterate_over_dataspaces is not supported; give the factors",
     "maximize_dims": "maximize_dims is not supported; give the factors",
+    "no_reuse": "forbidding reuse or multicast is not modelled",
     "rmw_first_update": "rmw_first_update is not modelled",
     "no_link_transfer": "no_link_transfer is not modelled per level",
 }
@@ -140,8 +141,6 @@ def dataspaces(node: YamlNode, names: Names) -> frozenset[str]:
 def _read_loops(node: YamlNode, scope: Mapping[str, Any], names: Names, more: set[str]) -> LoopConstraints:
     found = entries(node, _LOOP_KEYS | more)
     refuse(found, _UNMODELLED_LOOP)
-    if more:
-        refuse(found, {"no_reuse": "forbidding multicast is not modelled"})
     factors = read_factors(found["factors"], names) if "factors" in found else {}
     if "factors_only" in found:
         if names.dimensions is None:
@@ -154,17 +153,13 @@ def _read_loops(node: YamlNode, scope: Mapping[str, Any], names: Names, more: se
     split = integer(found["split"], scope, minimum=0) if "split" in found else None
     if split is not None:
         permutation = with_unit_loops(permutation, [name for name, bound in factors.items() if bound.value == 1])
+    frozen = found.get("no_iteration_over_dataspaces")
     return LoopConstraints(
         factors=factors,
         permutation=permutation,
         split=split,
-        no_temporal_reuse=_optional(found, "no_reuse", names),
-        no_iteration_over=_optional(found, "no_iteration_over_dataspaces", names),
+        no_iteration_over=dataspaces(frozen, names) if frozen else frozenset(),
     )
-
-
-def _optional(found: Mapping[str, YamlNode], key: str, names: Names) -> frozenset[str]:
-    return dataspaces(found[key], names) if key in found else frozenset()
 
 
 def read_factors(node: YamlNode, names: Names) -> dict[str, FactorBound]:
@@ -247,6 +242,5 @@ def _combine(first: LoopConstraints, second: LoopConstraints, node: YamlNode) ->
         factors={**first.factors, **second.factors},
         permutation=second.permutation or first.permutation,
         split=first.split if second.split is None else second.split,
-        no_temporal_reuse=first.no_temporal_reuse | second.no_temporal_reuse,
         no_iteration_over=first.no_iteration_over | second.no_iteration_over,
     )

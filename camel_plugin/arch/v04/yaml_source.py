@@ -19,7 +19,7 @@ from camel_plugin.errors import SpecError
 Scalar = str | int | float | bool | None
 
 _MERGE, _DEEP_MERGE = "<<", "<<<"
-_NODE_LIMIT = 300_000  # aliases of aliases grow exponentially; no specification comes near this
+_NODE_LIMIT = 100_000  # aliases of aliases grow exponentially; no specification comes near this
 
 
 @dataclass(frozen=True)

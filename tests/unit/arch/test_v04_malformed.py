@@ -157,6 +157,8 @@ def test_a_mistake_is_found_where_it_stands(old, new, field, message):
         ("constraints: {targets: [{target: glb, type: dataspace, keep: [Weights]}]}", "is both kept and bypassed"),
         ("constraints: {targets: [{target: glb, type: temporal, factors: R=2}]}", "bounds R differently"),
         ("constraints: {targets: [{target: pe, type: spatial, split: 2}]}", "gives a different split"),
+        ("constraints: {targets: [{target: glb, type: temporal, no_reuse: [Inputs]}]}", "is not modelled"),
+        ("constraints: {targets: [{target: pe, type: spatial, no_reuse: [Inputs]}]}", "is not modelled"),
         ("variables: {version: 0.4, a: b}", "nothing is called 'b'"),
         ("variables: {version: 0.5}", "only version 0.4"),
         ("sparse_optimizations: {targets: [{name: glb}]}", "sparse optimizations are not modelled"),
@@ -235,7 +237,7 @@ def test_the_text_that_is_mutated_is_right():
     read_everything(TEXT)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_mutations_are_read_or_refused(data):
     """Words deleted, doubled or replaced: any outcome but an unforeseen exception."""
@@ -246,7 +248,7 @@ def test_mutations_are_read_or_refused(data):
         read_everything(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_missing_lines_are_read_or_refused(data):
     lines = TEXT.splitlines(keepends=True)

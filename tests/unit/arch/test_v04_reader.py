@@ -115,14 +115,14 @@ def test_several_files_are_one_specification():
     variables = 'variables: {version: 0.4, technology: "65nm", global_cycle_seconds: 1e-9}\n'
     targets = (
         "architecture_constraints:\n  targets:\n"
-        "  - {target: wreg, type: temporal, factors: M=1 C=2, no_reuse: [Weights]}\n"
+        "  - {target: wreg, type: temporal, factors: M=1 C=2, no_iteration_over_dataspaces: [Inputs]}\n"
         "  - {target: mac, type: spatial, factors: [C<=2]}\n"
     )
     sources = [("a.yaml", head), ("b.yaml", rest), ("v.yaml", variables), ("c.yaml", targets), ("p.yaml", PROBLEM)]
     machine = read_machine(sources, name="small")
     assert [node.name for node in machine.nodes] == [node.name for node in read_machine([("a", ARCH)]).nodes]
     assert machine.storage("wreg").temporal.factors == {"M": FactorBound("=", 1), "C": FactorBound("=", 2)}
-    assert machine.storage("wreg").temporal.no_temporal_reuse == {"Weights"}
+    assert machine.storage("wreg").temporal.no_iteration_over == {"Inputs"}
     fanout = machine.node("inter_mac_spatial")
     assert isinstance(fanout, Fanout)
     assert fanout.spatial.factors == {"C": FactorBound("<=", 2)}
