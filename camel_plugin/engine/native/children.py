@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from camel_plugin.engine.native.grouping import distinct_columns
 from camel_plugin.engine.native.nest import Nest
 from camel_plugin.engine.native.result import Floats, Ints
 
@@ -21,9 +22,6 @@ SpatialLoops = tuple[tuple[int, int], ...]
 
 Multicast = tuple[tuple[int, int], ...]
 """(children that share a tile, tiles shared by that many), ascending."""
-
-HASH = np.random.default_rng(0).integers(1, 2**63, size=256, dtype=np.int64) | 1
-"""Odd multipliers that fold several integers into one; two groups meet with a chance of about 2^-64."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,6 @@ def child_motions(nest: Nest, dataspace: int, level: int, rows: Ints) -> Ints:
     steps = np.where(shape.alone[:, None], 1, nest.tiles[level + 1][:, rows])
     motions: Ints = steps * shape.keys[:, None]
     return motions
-
-
-def distinct_columns(values: Ints) -> tuple[Ints, Ints]:
-    """Group [N] of each column of [K, N], and one column of each group."""
-    codes = HASH[: len(values)] @ values
-    _, first, group = np.unique(codes, return_index=True, return_inverse=True)
-    return group.ravel(), first
 
 
 def spatial_loops(motions: Ints, factors: Ints) -> SpatialLoops:

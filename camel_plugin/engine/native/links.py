@@ -21,16 +21,15 @@ import numpy as np
 
 from camel_plugin.arch.machine import Fanout
 from camel_plugin.engine.native.children import (
-    HASH,
     Multicast,
     SpatialLoops,
     child_motions,
-    distinct_columns,
     multicast,
     origins,
     sharing_of,
     spatial_loops,
 )
+from camel_plugin.engine.native.grouping import HASH, distinct_columns
 from camel_plugin.engine.native.nest import Nest
 from camel_plugin.engine.native.result import Bools, Floats, Ints
 from camel_plugin.engine.native.walk import Demand

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from camel_plugin.engine.native.grouping import distinct_columns
 from camel_plugin.engine.native.result import Ints
 from camel_plugin.errors import InputError
 from camel_plugin.workload.problem import Dataspace, Problem
@@ -18,7 +19,7 @@ class TileShape:
     """How the iteration space projects on one dataspace.
 
     Attributes:
-        ranks: per rank of the tensor, (dimension index, coefficient) of the dimensions that move it.
+        ranks: per rank of the tensor, (dimension index, coefficient) of the dimensions that move it, by coefficient.
         keys: [D] a unit step along the dimension as one integer. Positions and motions are folded over the
             ranks with multipliers so large that two of them are equal exactly when their integers are.
         rank_of: [D] the one rank that a dimension moves; -1 if it moves none or several.
@@ -44,7 +45,7 @@ class TileShape:
             terms: dict[int, int] = {}
             for dim, coefficient in rank:
                 terms[index[dim]] = terms.get(index[dim], 0) + coefficient
-            self.ranks.append([(d, c) for d, c in terms.items() if c != 0])
+            self.ranks.append(sorted(((d, c) for d, c in terms.items() if c != 0), key=lambda term: term[1]))
             reach = sum(c * (problem.bounds[d] - 1) for d, c in terms.items())
             for d, c in self.ranks[-1]:
                 if c < 0:
@@ -75,12 +76,23 @@ class TileShape:
         return [self._extent(rank, tile) for rank in self.ranks]
 
     def _extent(self, rank: list[tuple[int, int]], tile: Ints) -> Ints:
+        extent = np.ones(tile.shape[1], np.int64)
+        for d, coefficient in rank:
+            extent += coefficient * (tile[d] - 1)
+        rows = self._rows_with_gaps(rank, tile)
+        extent[rows] = _common_words(rank, tile[:, rows], np.zeros(len(rows), np.int64))
+        return extent
+
+    def _rows_with_gaps(self, rank: list[tuple[int, int]], tile: Ints) -> Ints:
+        """Tiles whose words along a rank are fewer than its box: a step is longer than what lies inside it."""
         if self.count_gaps:
-            total = np.ones(tile.shape[1], np.int64)
-            for d, coefficient in rank:
-                total += coefficient * (tile[d] - 1)
-            return total
-        return _distinct(rank, tile)
+            return np.zeros(0, np.int64)
+        extent = np.ones(tile.shape[1], np.int64)
+        gapped = np.zeros(tile.shape[1], np.bool_)
+        for d, coefficient in rank:
+            gapped |= (coefficient > extent) & (tile[d] > 1)
+            extent += coefficient * (tile[d] - 1)
+        return np.flatnonzero(gapped)
 
     def spans(self, steps: Ints, tile: Ints) -> list[Ints]:
         """Words along each rank that ``steps`` [D, N] steps of tiles [D, N] lead away: R arrays [N]."""
@@ -99,9 +111,10 @@ class TileShape:
 
     def overlap(self, rank: int, tile: Ints, extent: Ints, motion: Ints) -> Ints:
         """Words [B] along one rank that tiles of [D, B] iterations share with their copies ``motion`` words away."""
-        if self.count_gaps:
-            return np.maximum(extent - np.abs(motion), 0)
-        return _shared(self.ranks[rank], tile, motion)
+        shared: Ints = np.maximum(extent - np.abs(motion), 0)
+        rows = self._rows_with_gaps(self.ranks[rank], tile)
+        shared[rows] = _common_words(self.ranks[rank], tile[:, rows], np.abs(motion[rows]))
+        return shared
 
 
 def volume(extents: list[Ints], batch: int) -> Ints:
@@ -112,27 +125,21 @@ def volume(extents: list[Ints], batch: int) -> Ints:
     return total
 
 
-def _distinct(rank: list[tuple[int, int]], tile: Ints) -> Ints:
-    return _tabulate(rank, tile, np.zeros(tile.shape[1], np.int64))
-
-
-def _shared(rank: list[tuple[int, int]], tile: Ints, motion: Ints) -> Ints:
-    return _tabulate(rank, tile, np.abs(motion))
-
-
-def _tabulate(rank: list[tuple[int, int]], tile: Ints, motion: Ints) -> Ints:
-    """Shared words per row, worked out once for every distinct combination of tile sizes and motion."""
+def _common_words(rank: list[tuple[int, int]], tile: Ints, motion: Ints) -> Ints:
+    """Words [N] that tiles have in common with their copies ``motion`` words away."""
+    if not len(motion):
+        return motion
+    columns = np.stack([*(tile[d] for d, _ in rank), motion])
+    group, first = distinct_columns(columns)
     coefficients = tuple(c for _, c in rank)
-    columns = np.stack([*(tile[d] for d, _ in rank), motion], axis=1)
-    distinct, inverse = np.unique(columns, axis=0, return_inverse=True)
-    table = [_common_words(coefficients, tuple(row[:-1]), row[-1]) for row in distinct.tolist()]
-    return np.array(table, np.int64)[inverse.ravel()]
+    table = [_common(coefficients, tuple(sizes), away) for *sizes, away in columns[:, first].T.tolist()]
+    return np.array(table, np.int64)[group]
 
 
 @lru_cache(maxsize=2**16)
-def _common_words(coefficients: tuple[int, ...], sizes: tuple[int, ...], motion: int) -> int:
+def _common(coefficients: tuple[int, ...], sizes: tuple[int, ...], motion: int) -> int:
     """Words of {sum of coefficient * i, i < size} that the same set ``motion`` words away has too."""
     words = np.zeros(1, np.int64)
     for coefficient, size in zip(coefficients, sizes, strict=True):
         words = np.unique(words[:, None] + coefficient * np.arange(size))
-    return int(np.isin(words + motion, words).sum()) if motion else words.size
+    return int(np.isin(words + motion, words).sum())

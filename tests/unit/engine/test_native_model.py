@@ -12,6 +12,7 @@ from camel_plugin.engine.mapping import Mapping, NodeMapping
 from camel_plugin.engine.native import model as model_module
 from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.model import Model, evaluate
+from camel_plugin.engine.native.rules import Rules
 from camel_plugin.errors import InputError
 from camel_plugin.workload.problem import Dataspace, Problem
 
@@ -110,6 +111,60 @@ def test_a_bypassed_dataspace_takes_no_room_and_no_reuse() -> None:
     assert list(result.levels["buffer"].tensors) == ["B"]
     assert result.levels["dram"].tensors["A"].reads == 40 * 2
     assert result.levels["dram"].tensors["Z"].updates == 40 * 6
+
+
+@pytest.mark.parametrize(("rules", "words", "fills"), [(Rules(), 7, 3 * 7), (Rules(count_gaps=False), 4, 3 * 4)])
+def test_words_that_a_stride_skips(rules: Rules, words: int, fills: int) -> None:
+    """A 1x1 convolution of stride 2: four outputs touch four of seven inputs."""
+    problem = Problem(
+        ("P", "R"),
+        (12, 1),
+        (Dataspace("I", ((("P", 2), ("R", 1)),)), Dataspace("O", ((("P", 1),),), read_write=True)),
+    )
+    loops = (
+        NodeMapping("dram", {"P": 3}, ("P",), keep=frozenset("IO")),
+        NodeMapping("pe"),
+        NodeMapping("buffer", {"P": 4}, ("P",), keep=frozenset("IO")),
+    )
+    tensor = evaluate(machine(), problem, Mapping(loops), rules).levels["buffer"].tensors["I"]
+    assert (tensor.utilized_capacity, tensor.fills) == (words, fills)
+
+
+@pytest.mark.parametrize(("forget", "fills"), [(True, 36 + 24 + 36 + 24), (False, 36 + 24 + 32 + 24)])
+def test_the_halo_is_forgotten_where_the_direction_changes(forget: bool, fills: int) -> None:
+    """Windows of 6 by 6 that advance by 4: P, then Q while P goes back (a corner of 2 by 2 is still there), then P."""
+    window = ((("P", 1), ("R", 1)), (("Q", 1), ("S", 1)))
+    problem = Problem(
+        ("P", "Q", "R", "S"),
+        (8, 8, 3, 3),
+        (Dataspace("I", window), Dataspace("O", ((("P", 1),), (("Q", 1),)), read_write=True)),
+    )
+    inside = {"P": 4, "Q": 4, "R": 3, "S": 3}
+    loops = (
+        NodeMapping("dram", {"P": 2, "Q": 2}, ("Q", "P"), keep=frozenset("IO")),
+        NodeMapping("pe"),
+        NodeMapping("buffer", inside, tuple(inside), keep=frozenset("IO")),
+    )
+    tensor = evaluate(machine(), problem, Mapping(loops), Rules(forget_halo=forget)).levels["buffer"].tensors["I"]
+    assert tensor.fills == fills
+
+
+def test_macs_pass_a_resident_word_on() -> None:
+    """Six MACs use one weight for all ten steps: Timeloop's links spare the buffer all reads but the first."""
+    problem = Problem(
+        ("P", "Q", "K"),
+        (6, 10, 1),
+        (Dataspace("W", ((("K", 1),),)), Dataspace("O", ((("P", 1),), (("Q", 1),)), read_write=True)),
+    )
+    nodes = (storage("buffer"), Fanout("lane", 3, 2), Compute("mac", "mac"))
+    loops = (
+        NodeMapping("buffer", {"Q": 10}, ("Q",), keep=frozenset("WO")),
+        NodeMapping("lane", {"P": 6}, ("P",), x_dims=frozenset("P")),
+    )
+    lanes = Machine("lanes", nodes, cycle_s=1e-9)
+    for rules, reads in ((Rules(), 1), (Rules(link_transfers=False), 10)):
+        result = evaluate(lanes, problem, Mapping(loops), rules)
+        assert result.levels["buffer"].tensors["W"].reads == reads
 
 
 def test_the_mesh_bounds_each_axis() -> None:
