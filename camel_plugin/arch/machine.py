@@ -244,11 +244,16 @@ class Machine:
             if isinstance(node, Compute) or (isinstance(node, Storage) and not node.is_dram)
         )
 
+    def resident(self, storage: str) -> frozenset[str]:
+        """Dataspaces whose home is ``storage``."""
+        return frozenset(dataspace for dataspace, home in self.homes.items() if home == storage)
+
     def with_homes(self, homes: Mapping[str, str]) -> Machine:
         """This machine with some dataspaces resting on chip during the operation.
 
         A dataspace with home ``h`` is kept by ``h`` and bypasses every level outside ``h`` and the
-        levels parallel to it, and no loop over one of its dimensions may stand outside ``h``.
+        levels parallel to it. It rests there WHOLE, whatever loops stand outside ``h``: the level's
+        capacity is checked with its whole volume.
 
         Args:
             homes: dataspace name -> storage name; names that are absent rest in the outermost level.

@@ -94,7 +94,12 @@ class Bounds:
         assert isinstance(storage, Storage)
         if storage.depth is None:
             return np.zeros(self.lattice.size)
-        words = self.costs.keep[self.storage_at[level]] @ self.lattice.boxes
+        resident = self.space.machine.resident(storage.name)
+        words = np.zeros(self.lattice.size)
+        for t, dataspace in enumerate(self.space.problem.dataspaces):
+            if self.costs.keep[self.storage_at[level], t]:
+                whole = dataspace.name in resident
+                words += dataspace.volume(self.space.problem.size) if whole else self.lattice.boxes[t]
         return np.where(words <= storage.depth * storage.block_words, 0.0, np.inf)
 
     def inside(self, level: int) -> Floats:

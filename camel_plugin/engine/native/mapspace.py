@@ -67,17 +67,12 @@ class MapSpace:
         bound = constraints.factors.get(dim)
         if bound is not None:
             mask &= _within(divisors, bound)
-        frozen = set(constraints.no_iteration_over)
-        if isinstance(node, Storage):
-            frozen |= {name for name, home in self.machine.homes.items() if level < self._level(home)}
-        else:
+        if isinstance(node, Fanout):
             mask &= divisors <= max(node.mesh_x, node.mesh_y)
+        frozen = constraints.no_iteration_over
         if any(dim in space.dimensions for space in self.problem.dataspaces if space.name in frozen):
             mask &= divisors == 1
         return mask
-
-    def _level(self, name: str) -> int:
-        return next(level for level, node in enumerate(self.nodes) if node.name == name)
 
     @cached_property
     def keeps(self) -> tuple[Keep, ...]:

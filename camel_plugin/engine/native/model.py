@@ -62,6 +62,9 @@ class Model:
                 np.stack([getattr(one, name)[place] for one in counts])
                 for name in ("capacity", "reads", "fills", "updates", "temporal_reductions")
             )
+            for t, dataspace in enumerate(self.problem.dataspaces):
+                if dataspace.name in self.machine.resident(storage.name):
+                    capacity[t] = dataspace.volume(self.problem.size)
             used = nest.used[level]
             if storage.depth is not None:
                 fits &= capacity.sum(axis=0) <= storage.depth * storage.block_words
