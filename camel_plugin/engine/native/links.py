@@ -44,7 +44,7 @@ class Links:
         accesses: [N] words that the parent still sends.
         delivered: [N] words that children receive from the parent.
         transferred: [N] words that children receive from neighbours.
-        share: [N] parent accesses charged to one child, rounded as Timeloop does.
+        share: [N] parent accesses charged to one child, rounded as Timeloop does; 0 for compute units.
     """
 
     rows: Ints
@@ -82,18 +82,20 @@ def links(nest: Nest, dataspace: int, level: int, tiles: Ints, child: Demand) ->
     start = nest.outside(level)
     if not rows.size or start == len(nest.leaps):
         return None
-    delta = child.new[rows]
     motions, weights = _steps(nest, dataspace, start, rows)
-    if not into_compute:
-        weights = _agreeing(motions, weights, nest.leaps[start:, rows], delta < child.words[rows])
     step, place = _within(nest, dataspace, level, rows, motions, weights)
     if not place.size:
         return None
+    hit, place = np.unique(place, return_inverse=True)
+    rows, motions, weights = rows[hit], motions[:, hit], weights[:, hit]
+    delta = child.new[rows]
+    if not into_compute:
+        weights = _agreeing(motions, weights, nest.leaps[start:, rows], delta < child.words[rows])
     array = _Array(nest, dataspace, level, rows)
-    near = array.near(place, motions[step, place])
+    near = array.near(place, motions[step, place]) & (weights[step, place] > 0)
     step, place = step[near], place[near]
     motion = motions[step, place]
-    group, first = distinct_columns(np.stack([array.codes()[place], motion]))
+    group, first = distinct_columns(np.stack([array.codes()[place], array.width[place], motion]))
     found = [
         neighbours(array.loops(place[index]), int(array.width[place[index]]), int(motion[index])) for index in first
     ]
@@ -107,11 +109,9 @@ def links(nest: Nest, dataspace: int, level: int, tiles: Ints, child: Demand) ->
     if not used.size:
         return None
     share = np.zeros(len(used))
-    if not into_compute:
-        for index, row in enumerate(used):
-            entries = np.flatnonzero(useful & (place == row))
-            served = [(found[group[entry]][0], int(weight[entry])) for entry in entries]
-            share[index] = _share(array.loops(row), int(child.asked[rows[row]]), served)
+    for index, row in enumerate(() if into_compute else used):
+        served = [(found[group[entry]][0], int(weight[entry])) for entry in np.flatnonzero(useful & (place == row))]
+        share[index] = _share(array.loops(row), int(child.asked[rows[row]]), served)
     chosen = rows[used]
     return Links(
         rows=chosen,
