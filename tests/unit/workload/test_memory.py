@@ -1,5 +1,7 @@
 """Stored activations against the figures that MemCNN publishes (JOSS 2019, table 2: CIFAR-10, batch 100, FP32)."""
 
+from functools import cache
+
 import pytest
 from torch import nn
 
@@ -19,6 +21,7 @@ STEM_RELU_MIB = 100 * 32 * 32 * 32 * 4 / MIB
 """Input of the first reversible block; MemCNN reconstructs it although a ReLU's mask is taken from it, we keep it."""
 
 
+@cache
 def stored_mib(name, **settings):
     return stored_bytes(load_network(name, batch=100, micro_batch=100, **settings).step()) / MIB
 

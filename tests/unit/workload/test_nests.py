@@ -42,7 +42,7 @@ def shifted(array, axis, start, length):
 class Case:
     """A random convolution in groups-first layout and its gradients by autograd."""
 
-    def __init__(self, height, kernel, stride, dilation, padding, groups=1, c=2, m=3, n=2):
+    def __init__(self, height, kernel, stride, dilation, padding, groups=1, c=2, m=3, n=1):
         torch.manual_seed(0)
         width, s_kernel = height + stride, kernel  # another extent along the columns, divisible the same way
         x = torch.randn(n, c * groups, height, width, dtype=torch.float64, requires_grad=True)
