@@ -81,3 +81,8 @@ def estimate(values: Mapping[str, object]) -> Estimate:
         area(geometry.bits, point.node_nm),
         (*CONSTANTS, *attributes.assumed()),
     )
+
+
+def estimate_register(values: Mapping[str, object]) -> Estimate:
+    """A register as Aladdin has it: one bit, unless ``width`` says otherwise."""
+    return estimate({"width": 1, **values})
