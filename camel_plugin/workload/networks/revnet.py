@@ -3,7 +3,7 @@
 Two readings of the first unit of a stage exist and differ in parameters and work:
 
 - ``two-stream`` (the paper and its code, renmengye/revnet-public): the coupling is kept, the streams are pooled
-  and padded (basic) or projected (bottleneck). RevNet-38 has 464,890 parameters (published: 0.46 M).
+  and padded (basic) or projected (bottleneck). RevNet-38 has 464,890 parameters.
 - ``residual`` (MemCNN, van de Leemput et al., JOSS 2019, silvandeleemput/memcnn): an ordinary residual unit on all
   channels with a projected shortcut. RevNet-38 has 573,994 parameters, the figure that MemCNN publishes.
 """
