@@ -9,7 +9,6 @@ blocks, meshes) only ever lower the cost.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 import numpy as np
 
@@ -59,6 +58,10 @@ def _word_energies(storage: Storage) -> tuple[float, float, float]:
     return energy.read_J / words, energy.write_J / words, energy.update_J / words
 
 
+Tables = dict[tuple[object, ...], Floats]
+"""Bounds by (node, bypasses from there outwards, pending energies): patterns that agree there share them."""
+
+
 class Bounds:
     """Least energy outside a tile.
 
@@ -66,9 +69,10 @@ class Bounds:
         space: the map space.
         lattice: its tiles.
         costs: of the bypass pattern.
+        tables: filled on demand, shared between patterns.
     """
 
-    def __init__(self, space: MapSpace, lattice: Lattice, costs: LevelCosts) -> None:
+    def __init__(self, space: MapSpace, lattice: Lattice, costs: LevelCosts, tables: Tables) -> None:
         self.space = space
         self.lattice = lattice
         self.costs = costs
@@ -85,8 +89,8 @@ class Bounds:
             )
             for level, s in self.storage_at.items()
         }
-        self._inside = cache(self._least_inside)
-        self.after_reuse = cache(self._after_reuse)
+        self._tables = tables
+        self._outer = {level: costs.keep[:s].tobytes() for level, s in self._storages_outside().items()}
 
     def _fits(self, level: int) -> Floats:
         """[N] 0 where the tile fits the storage, inf where it does not."""
@@ -111,6 +115,23 @@ class Bounds:
         return self.fits.get(level, 0.0) + self._inside(
             level - 1, self.own.get(level, (0.0,) * len(self.costs.innermost))
         )
+
+    def _storages_outside(self) -> dict[int, int]:
+        """Number of storages at each node and further out."""
+        return {level: sum(place <= level for place in self.storage_at) for level in range(-1, len(self.space.nodes))}
+
+    def _inside(self, level: int, pending: tuple[float, ...]) -> Floats:
+        key = (level, self._outer[level], pending)
+        if key not in self._tables:
+            self._tables[key] = self._least_inside(level, pending)
+        return self._tables[key]
+
+    def after_reuse(self, level: int) -> Floats:
+        """:meth:`_after_reuse`, remembered."""
+        key = (level, self._outer[level], "after reuse")
+        if key not in self._tables:
+            self._tables[key] = self._after_reuse(level)
+        return self._tables[key]
 
     def _after_reuse(self, level: int) -> Floats:
         """[N] least energy outside each tile when more loops of the storage ``level`` follow and nothing is pending."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camel_plugin.arch.machine import FactorBound, Fanout, LoopConstraints, Machine, Storage
-from camel_plugin.engine.native.batch import loop_nodes
+from camel_plugin.engine.native.batch import MappingBatch, loop_nodes
 from camel_plugin.workload.problem import Problem
 
 Keep = NDArray[np.bool_]
@@ -154,16 +154,37 @@ class MapSpace:
         """
         dims = self.problem.dimensions
         node = self.nodes[level]
-        fixed = [dims.index(dim) for dim in _constraints(node).permutation if dim in dims]
-        wanted = list(dict.fromkeys([*fixed, *innermost, *range(len(dims))]))
+        wanted = list(dict.fromkeys([*self._fixed(level), *innermost, *range(len(dims))]))
         if isinstance(node, Fanout):
             wanted.sort(key=lambda d: not along_x[d])
         return wanted[::-1]
 
-    def free_order(self, level: int) -> list[int]:
-        """Dimensions whose place in the order of the node is free."""
-        fixed = _constraints(self.nodes[level]).permutation
-        return [d for d, dim in enumerate(self.problem.dimensions) if dim not in fixed]
+    def legal(self, batch: MappingBatch) -> NDArray[np.bool_]:
+        """[B] the mappings respect the constraints; capacities and meshes are for the model to check."""
+        good = np.ones(len(batch), np.bool_)
+        for level, node in enumerate(self.nodes):
+            factors, order = batch.factors[:, level], batch.order[:, level].astype(np.int64)
+            for d, mask in enumerate(self.allowed[level]):
+                good &= np.isin(factors[:, d], self.divisors[d][mask])
+            real = np.take_along_axis(factors > 1, order, axis=1)
+            fixed = self._fixed(level)
+            rank = np.array([fixed.index(d) if d in fixed else len(fixed) for d in range(factors.shape[1])])
+            good &= _ascending(np.where(real, rank[order], -1)[:, ::-1])
+            if isinstance(node, Fanout):
+                x = batch.along_x[:, level] & (factors > 1)
+                good &= self._splits(node.spatial, x, ~x & (factors > 1))
+                good &= factors.prod(axis=1) >= node.spatial.min_parallelism * node.size
+        return good
+
+    def _fixed(self, level: int) -> list[int]:
+        """Dimensions whose order the node fixes, innermost first."""
+        dims = self.problem.dimensions
+        return [dims.index(dim) for dim in _constraints(self.nodes[level]).permutation if dim in dims]
+
+
+def _ascending(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows whose entries never fall, those of -1 left out."""
+    return ((ranks >= np.maximum.accumulate(ranks, axis=1)) | (ranks < 0)).all(axis=1)
 
 
 def _constraints(node: Storage | Fanout) -> LoopConstraints:

@@ -7,6 +7,7 @@ say: scores only choose and bound.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ import numpy as np
 
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.batch import MappingBatch
+from camel_plugin.engine.native.bounds import Tables
+from camel_plugin.engine.native.containers import Containers
 from camel_plugin.engine.native.lattice import Floats, Lattice
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.result import BatchResult
+from camel_plugin.engine.native.search_polish import neighbours
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
 
@@ -74,17 +78,13 @@ class Search:
 
     def run(self) -> float:
         """Search, leaving the result in ``best``; returns the lower bound."""
-        trees = [Tree(self.space, self.lattice, keep, self.objective) for keep in self.space.keeps]
-        roots = [tree.root() for tree in trees]
-        ranked = sorted(range(len(trees)), key=lambda index: (roots[index].score[0], index))
+        tables: Tables = {}
+        containers = Containers(self.space, self.lattice)
+        trees = [Tree(self.space, self.lattice, containers, keep, self.objective, tables) for keep in self.space.keeps]
         proven = 0.0
         for width in WIDTHS:
-            bound = np.inf
-            for index in ranked:
-                if roots[index].score[0] >= self._limit():
-                    continue
-                bound = min(bound, self._descend(trees[index], roots[index], width))
-            proven = max(proven, min(bound, self.best.value))
+            proven = max(proven, min(self._round(trees, width), self.best.value))
+            self._polish()
             if self.progress:
                 self.progress(self.best.value, proven)
             if proven >= self._limit() or self._late():
@@ -99,38 +99,64 @@ class Search:
         self.cut_off |= time.perf_counter() > self.deadline
         return self.cut_off
 
-    def _descend(self, tree: Tree, states: States, width: int) -> float:
-        """One round through one tree; returns the least score of all that it left out or completed."""
+    def _round(self, trees: list[Tree], width: int) -> float:
+        """One pass over all nodes; returns the least score of all that it left out or completed."""
+        beam = {tree: tree.root() for tree in trees}
         bound = np.inf
-        for level in range(tree.levels - 1, -1, -1):
-            narrow = width if tree.parallel[level + 1] > 1 or level == tree.levels - 1 else max(64, width // 16)
-            if level in tree.spatial:
-                states, left = self._keep(tree.placed(states, level, self._limit()), states, width)
-                bound = min(bound, left)
+        for tree in trees:
+            tree.room, tree.left = 4 * width, np.inf
+        for level in range(trees[0].levels - 1 if trees else -1, -1, -1):
+            parallel = trees[0].parallel
+            if level in trees[0].spatial:
+                grown = {tree: [tree.placed(states, level, self._limit())] for tree, states in beam.items()}
             else:
-                only: list[States] = []
-
-                def ended(level: int = level, states: States = states, only: list[States] = only) -> Iterator[States]:
-                    for done, open_ in tree.reused(states, level, self._limit()):
-                        only.append(done)
-                        yield open_
-
-                waiting, left = self._keep(ended(), states, narrow)
+                waiting: dict[Tree, list[Iterator[States]]] = {}
+                grown = {}
+                for tree, states in beam.items():
+                    settled: list[States] = []
+                    waiting[tree] = [self._split(tree.reused(states, level, self._limit()), settled)]
+                    grown[tree] = [iter(settled)]
+                narrow = width if parallel[level + 1] > 1 or level == trees[0].levels - 1 else max(64, width // 16)
+                open_, left = self._cut(waiting, beam, narrow)
                 bound = min(bound, left)
-                parts = iter([*only])
-                grown, left = self._keep(
-                    self._chain(parts, tree.completed(waiting, level, self._limit())), states, width
-                )
-                bound = min(bound, left)
-                states = grown
-            if not len(states):
-                return bound
-        return min(bound, self._judge(tree, states))
+                for tree, states in open_.items():
+                    grown[tree].append(tree.completed(states, level, self._limit()))
+            beam, left = self._cut(grown, beam, width * (6 if parallel[level] > 1 else 1))
+            bound = min(bound, left)
+        for tree, states in beam.items():
+            bound = min(bound, self._judge(tree, states))
+        return min([bound, *(tree.left for tree in trees)])
 
     @staticmethod
-    def _chain(first: Iterator[States], second: Iterator[States]) -> Iterator[States]:
-        yield from first
-        yield from second
+    def _split(portions: Iterator[tuple[States, States]], settled: list[States]) -> Iterator[States]:
+        """The states that wait for more loops; the others go to ``settled``."""
+        for done, waiting in portions:
+            settled.append(done)
+            yield waiting
+
+    def _cut(
+        self, portions: dict[Tree, list[Iterator[States]]], parents: dict[Tree, States], width: int
+    ) -> tuple[dict[Tree, States], float]:
+        """The ``width`` best over all trees, each given its fair share, and the least score left out."""
+        kept, left = {}, np.inf
+        for tree, parts in portions.items():
+            kept[tree], cut = self._keep(itertools.chain.from_iterable(parts), parents[tree], width)
+            left = min(left, cut)
+        scores = np.sort(np.concatenate([states.score for states in kept.values()] or [np.zeros(0)]))
+        threshold = scores[min(width, len(scores)) - 1] if len(scores) else np.inf
+        share = width // (4 * max(1, len(portions)))
+        for tree, states in kept.items():
+            kept[tree], cut = states.best(max(share, int((states.score <= threshold).sum())))
+            left = min(left, cut)
+        return {tree: states for tree, states in kept.items() if len(states)}, left
+
+    def _polish(self) -> None:
+        """Take the best neighbour of the best mapping while there is a better one."""
+        while self.best.batch is not None and not self._late():
+            before = self.best.value
+            self.judge(neighbours(self.space, self.best.batch, 0))
+            if self.best.value >= before:
+                break
 
     def _keep(self, portions: Iterator[States], parents: States, width: int) -> tuple[States, float]:
         """The ``width`` best of all portions, and the least score left out."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from camel_plugin.arch.machine import Fanout, Storage
 from camel_plugin.engine.base import Objective
-from camel_plugin.engine.native.bounds import Bounds, LevelCosts
+from camel_plugin.engine.native.bounds import Bounds, LevelCosts, Tables
+from camel_plugin.engine.native.containers import Containers
 from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import Order, orders
@@ -25,17 +26,27 @@ class Tree:
     Args:
         space: the map space.
         lattice: its tiles.
+        containers: its containers.
         keep: the bypass pattern.
         objective: what is minimised.
+        tables: bounds shared between bypass patterns.
     """
 
-    def __init__(self, space: MapSpace, lattice: Lattice, keep: Keep, objective: Objective) -> None:
+    def __init__(
+        self,
+        space: MapSpace,
+        lattice: Lattice,
+        containers: Containers,
+        keep: Keep,
+        objective: Objective,
+        tables: Tables,
+    ) -> None:
         self.space = space
         self.lattice = lattice
         self.keep = keep
         self.objective = objective
         self.costs = LevelCosts(space, keep)
-        self.bounds = Bounds(space, lattice, self.costs)
+        self.bounds = Bounds(space, lattice, self.costs, tables)
         self.trail = Trail()
         self.order_classes: list[Order] = []
         self._numbers: dict[Order, int] = {}
@@ -43,12 +54,12 @@ class Tree:
         self.levels = len(nodes)
         self.macs = problem.macs
         self.compute_J = self.macs * space.machine.compute.energy_J
-        self.spatial = {l: space.spatial(l) for l, node in enumerate(nodes) if isinstance(node, Fanout)}
-        self.parallel = [
-            math.prod(int(c.factors.prod(axis=1).max(initial=1)) for l, c in self.spatial.items() if l <= level)
-            for level in range(-1, self.levels)
-        ]
+        self.containers = containers
+        self.spatial = containers.choices
+        self.reach, self.parallel = containers.reach, containers.most
         self.read_write = [t for t, dataspace in enumerate(problem.dataspaces) if dataspace.read_write]
+        self.room = 0
+        self.left = math.inf
         self.sliding = [t for t, d in enumerate(problem.dataspaces) if any(len(rank) > 1 for rank in d.projection)]
 
     # -- states ------------------------------------------------------------------------------------------------
@@ -76,7 +87,7 @@ class Tree:
     def placed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the container ``level``, those scored below ``limit``, in portions."""
         choices = self.spatial[level]
-        picks = self._indices(choices.factors)
+        picks = self.containers.picks[level]
         for row, pick in self._pairs(states, picks):
             parent = states.take(row)
             tile = self._grown(parent.tile, picks[pick])
@@ -90,7 +101,7 @@ class Tree:
                 leakage_J=parent.leakage_J * used,
                 spared_J=parent.spared_J * copies,
             )
-            yield self._marked(self.scored(child, level - 1), level, picks[pick], limit, choices.along_x[pick])
+            yield self._marked(child, level, picks[pick], limit, along_x=choices.along_x[pick])
 
     def _multicast(self, parent: States, tile: Ints, level: int, factors: Ints) -> tuple[Floats, Floats, Bools]:
         """Different tiles asked for [n, T], copies of a partial sum [n], and what may still be reused [n, T]."""
@@ -130,13 +141,12 @@ class Tree:
         Yields:
             states without further loops at the node, and states that still get their other loops; in portions.
         """
-        patterns, member = np.unique(states.live, axis=0, return_inverse=True)
-        for number, live in enumerate(patterns):
-            group = states.take(member.ravel() == number)
-            if not live.any():
-                yield states.take(np.zeros(0, np.int64)), group.but(order=np.full(len(group), -1))
+        for live, rows in _patterns(states.live):
+            group = states.take(rows)
+            if not live:
+                yield states.take(np.zeros(0, np.int64)), group
                 continue
-            for first, order in enumerate(orders(self.space.problem, frozenset(np.flatnonzero(live).tolist()))):
+            for first, order in enumerate(orders(self.space.problem, live)):
                 yield from self._ordered(group, level, order, limit, first == 0)
 
     def _ordered(
@@ -163,15 +173,13 @@ class Tree:
             live[:, list(order.none)] &= ~looped[:, None]
             child = parent.but(tile=tile, pending_J=pending, asked=asked, order=np.full(len(parent), number))
             ended = child.but(live=np.zeros_like(live))
-            ended = ended.but(score=self._score(ended, self.bounds.after_reuse(level), level))
-            ended = self._marked(ended, level, pick, limit, where=looped | first, open_=True)
-            only = self._marked(
-                self._settled(child.but(live=live), level),
-                level,
-                pick,
-                limit,
-                where=np.full(len(row), others_may_be_one),
+            ended = ended.but(score=self._score(ended, self.bounds.after_reuse(level), level, finely=True))
+            chosen = (ended.score < limit) & (looped | first)
+            ended = self._written(
+                ended.take(chosen), level, pick[chosen], np.zeros((chosen.sum(), pick.shape[1]), np.bool_)
             )
+            where = np.full(len(row), others_may_be_one)
+            only = self._marked(self._settled(child.but(live=live), level), level, pick, limit, where=where)
             yield only, ended
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
@@ -183,8 +191,10 @@ class Tree:
             picks = self._combinations(level, free)
             for row, pick in self._pairs(group, picks, range(len(self.lattice.shape)) if level == 0 else ()):
                 parent, pick = group.take(row), picks[pick]
-                child = self._settled(parent.but(tile=self._grown(parent.tile, pick)), level)
-                yield self._marked(child, level, pick, limit)
+                tile = self._grown(parent.tile, pick)
+                fits = self.bounds.fits[level][tile] == 0.0
+                child = self._settled(parent.but(tile=tile).take(fits), level)
+                yield self._marked(child, level, pick[fits], limit)
 
     def _settled(self, states: States, level: int) -> States:
         """The node's loops are complete: the storage holds its tile, answers what was asked and asks in turn."""
@@ -221,7 +231,7 @@ class Tree:
         for bandwidth, words in ((storage.read_bandwidth, reads), (storage.write_bandwidth, updates)):
             if bandwidth is not None:
                 time = np.maximum(time, words / bandwidth)
-        settled = states.but(
+        return states.but(
             energy_J=energy,
             pending_J=pending,
             asked=asked,
@@ -230,66 +240,56 @@ class Tree:
             leakage_J=states.leakage_J + storage.energy.leakage_J_per_cycle,
             spared_J=spared,
         )
-        settled = self.scored(settled, level - 1)
-        return settled.but(score=settled.score + self.bounds.fits[level][states.tile])
 
     # -- scores ------------------------------------------------------------------------------------------------
 
-    def scored(self, states: States, level: int) -> States:
+    def scored(self, states: States, level: int, finely: bool = True) -> States:
         """The states with their scores, ``level`` being the next node to decide."""
-        return states.but(score=self._score(states, self.bounds.inside(level), level))
+        return states.but(score=self._score(states, self.bounds.inside(level), level, finely))
 
-    def _score(self, states: States, outside: Floats, level: int) -> Floats:
-        number = states.tile
-        lattice = self.lattice
-        pending, asked = states.pending_J, np.zeros_like(states.asked)
+    def _score(self, states: States, outside: Floats, level: int, finely: bool) -> Floats:
+        """Least objective of any completion; ``finely`` takes into account that loop orders favour few dataspaces."""
+        lattice, tile = self.lattice, states.tile
         containers = self.parallel[level + 1] > 1
-        compulsory = np.stack(
-            [np.minimum(1.0, lattice.touched[t, -1] / lattice.density[t, number]) for t in range(pending.shape[1])],
-            axis=1,
-        )
-        for t in range(pending.shape[1]):
+        cost = states.pending_J.copy()
+        for t in range(cost.shape[1]):
+            compulsory = np.minimum(1.0, lattice.touched[t, -1] / lattice.density[t, tile])
             s, between = self._next_keeper(level, t)
             if s >= 0:
-                asked[:, t] = states.asked[:, t] * self.costs.asked_J[s, t] * (compulsory[:, t] if between else 1.0)
-        cost = pending + asked
-        if containers:
-            least = np.where(states.live, cost * compulsory, cost).sum(axis=1)
-        else:
-            least = self._least_pending(states, cost, number)
-        energy = states.energy_J + least + outside[number]
-        energy -= states.spared_J * self._copies(number, level)
-        cycles = np.maximum(
-            states.time / np.minimum(self.parallel[level + 1], lattice.volume[-1] / lattice.volume[number]), 1.0
-        )
+                asked = states.asked[:, t] * self.costs.asked_J[s, t]
+                cost[:, t] += asked * compulsory if between else asked
+            if containers or not finely:
+                cost[:, t] *= np.where(states.live[:, t], compulsory, 1.0)
+        least = self._least_pending(states, cost) if finely and not containers else cost.sum(axis=1)
+        energy = states.energy_J + least + outside[tile]
+        energy -= states.spared_J * self._copies(tile, level) + self._spared_outside(level)
+        cycles = np.maximum(states.time / self.reach[level + 1][tile], 1.0)
         energy += states.leakage_J * states.time + cycles * self._leakage_outside(level)
         if self.objective is Objective.ENERGY:
             return energy
         seconds = cycles * self.space.machine.cycle_s
-        return seconds if self.objective is Objective.LATENCY else energy * seconds
+        return energy * seconds if self.objective is Objective.EDP else np.where(np.isfinite(energy), seconds, np.inf)
 
-    def _least_pending(self, states: States, cost: Floats, number: Ints) -> Floats:
+    def _least_pending(self, states: States, cost: Floats) -> Floats:
         """Least of the pending costs [n] over the loop orders of the next storage."""
         least = cost.sum(axis=1)
-        pattern, member = np.unique(states.live, axis=0, return_inverse=True)
-        member = member.ravel()
-        for index, live in enumerate(pattern):
-            rows = np.flatnonzero(member == index)
-            if not live.any() or not rows.size:
+        for live, rows in _patterns(states.live):
+            if not live or not rows.size:
                 continue
-            best = np.full(len(rows), np.inf)
-            for order in orders(self.space.problem, frozenset(np.flatnonzero(live).tolist())):
-                total = cost[rows].sum(axis=1)
-                full = number[rows]
-                index = self._index(full)
+            tile, dear = states.tile[rows], cost[rows]
+            room = [
+                (self.lattice.shape[d] - 1 - i) * self.lattice.strides[d] for d, i in enumerate(self._index(tile).T)
+            ]
+            best = np.full(len(rows), -np.inf)
+            for order in orders(self.space.problem, live):
+                saved, full = np.zeros(len(rows)), tile
                 for stage, reused in zip(order.stages, order.reused, strict=True):
-                    for d in stage:
-                        full = full + (self.lattice.shape[d] - 1 - index[:, d]) * self.lattice.strides[d]
+                    full = full + sum(room[d] for d in stage)
                     for t in reused:
-                        share = self.lattice.touched[t, full] / self.lattice.density[t, number[rows]]
-                        total -= cost[rows, t] * (1 - np.minimum(1.0, share))
-                np.minimum(best, total, out=best)
-            least[rows] = best
+                        share = self.lattice.touched[t, full] / self.lattice.density[t, tile]
+                        saved += dear[:, t] * np.maximum(0.0, 1 - share)
+                np.maximum(best, saved, out=best)
+            least[rows] -= best
         return least
 
     def _copies(self, number: Ints, level: int) -> Floats:
@@ -298,6 +298,15 @@ class Tree:
             return np.ones(len(number))
         most = self.lattice.volume[-1] / self.lattice.volume[number]
         return np.minimum(most, self.parallel[level + 1])
+
+    def _spared_outside(self, level: int) -> float:
+        """Most that storages at ``level`` and further out can be spared of first reads and fills."""
+        volumes = self.lattice.boxes[:, -1]
+        return sum(
+            self.parallel[place] * float(self.costs.spared_J[s] @ volumes)
+            for place, s in self.bounds.storage_at.items()
+            if place <= level
+        )
 
     def _leakage_outside(self, level: int) -> float:
         return sum(
@@ -321,9 +330,6 @@ class Tree:
             self._numbers[order] = len(self.order_classes)
             self.order_classes.append(order)
         return self._numbers[order]
-
-    def _indices(self, factors: Ints) -> Ints:
-        return np.stack([np.searchsorted(each, factors[:, d]) for d, each in enumerate(self.lattice.divisors)], axis=1)
 
     def _index(self, tile: Ints) -> Ints:
         return np.stack(np.unravel_index(tile, self.lattice.shape), axis=1)
@@ -369,16 +375,32 @@ class Tree:
         limit: float,
         along_x: Bools | None = None,
         where: Bools | None = None,
-        open_: bool = False,
     ) -> States:
-        """Those scored below ``limit``, their loops written down."""
-        chosen = states.score < limit
+        """Those scored below ``limit`` and among the best, their loops written down; the node is complete."""
         if where is not None:
-            chosen &= where
-        states, picks = states.take(chosen), picks[chosen]
-        placed = np.zeros(picks.shape, np.bool_) if along_x is None else along_x[chosen]
-        trail = self.trail.add(states.trail, level, picks, states.order, placed)
-        return states.but(trail=trail, order=states.order if open_ else np.full(len(states), -1))
+            states, picks = states.take(where), picks[where]
+        fits = self.bounds.fits[level][states.tile] if level in self.bounds.fits else 0.0
+        score = self.scored(states, level - 1, finely=False).score + fits
+        rows = np.flatnonzero(score < limit)
+        if len(rows) > self.room:
+            rank = np.argsort(score[rows], kind="stable")
+            self.left = min(self.left, float(score[rows[rank[self.room]]]))
+            rows = np.sort(rows[rank[: self.room]])
+        states = self.scored(states.take(rows), level - 1)
+        chosen = np.flatnonzero(states.score < limit)
+        placed = np.zeros((len(chosen), picks.shape[1]), np.bool_) if along_x is None else along_x[rows[chosen]]
+        states = self._written(states.take(chosen), level, picks[rows[chosen]], placed)
+        return states.but(order=np.full(len(states), -1))
+
+    def _written(self, states: States, level: int, picks: Ints, along_x: Bools) -> States:
+        return states.but(trail=self.trail.add(states.trail, level, picks, states.order, along_x))
+
+
+def _patterns(live: Bools) -> Iterator[tuple[frozenset[int], Ints]]:
+    """The different rows of [n, T] as sets, and the numbers of the rows that equal each."""
+    bits = live @ (1 << np.arange(live.shape[1]))
+    for code in np.flatnonzero(np.bincount(bits)):
+        yield frozenset(t for t in range(live.shape[1]) if code >> t & 1), np.flatnonzero(bits == code)
 
 
 def _distinct(factors: list[Ints], steps: list[Ints]) -> Floats:
