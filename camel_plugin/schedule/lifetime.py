@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.mapping import Mapping as LoopMapping
+from camel_plugin.schedule.liveness import users
 from camel_plugin.schedule.residency import Placement
 from camel_plugin.schedule.tiles import tile_time
 from camel_plugin.schedule.timeline import Timeline
@@ -83,10 +84,7 @@ def lifetimes(
     machine: Machine, step: Step, placement: Placement, mappings: Mapping[str, LoopMapping], timeline: Timeline
 ) -> tuple[Lifetime, ...]:
     """Lifetimes of every tensor at its home, and of every tile that an eDRAM level stages."""
-    uses: dict[str, list[Operation]] = {name: [] for name in placement.homes}
-    for operation in step.operations:
-        for name in dict.fromkeys(operation.reads + operation.writes):
-            uses[name].append(operation)
+    uses = users(step)
     written = _written(machine, step, placement, mappings, timeline)
     resident = [_resident(step, placement, timeline, name, uses[name], written) for name in placement.homes]
     staged = (

@@ -43,6 +43,15 @@ def groups(step: Step) -> tuple[range, ...]:
     return tuple(result)
 
 
+def users(step: Step) -> dict[str, list[Operation]]:
+    """The operations that read or write each tensor, in execution order."""
+    found: dict[str, list[Operation]] = {}
+    for operation in step.operations:
+        for name in dict.fromkeys(operation.reads + operation.writes):
+            found.setdefault(name, []).append(operation)
+    return found
+
+
 def live_ranges(step: Step) -> dict[str, LiveRange]:
     """Live range of every tensor that some operation uses.
 

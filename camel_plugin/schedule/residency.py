@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from camel_plugin.arch.machine import Fanout, Machine, Storage
-from camel_plugin.schedule.liveness import LiveRange, in_place, live_ranges
+from camel_plugin.schedule.liveness import LiveRange, in_place, live_ranges, users
 from camel_plugin.workload.step import Operation, Pass, Step, Tensor, TensorKind
 
 WORKING_SHARE = 1 / 8
@@ -97,7 +97,9 @@ def place(machine: Machine, step: Step) -> Placement:
     Tensors are tried in the order of traffic to the outermost level saved per byte and unit of time
     (uses / time alive, both over all repeats, time at full utilisation), ties by order of use.
     One becomes resident if at every moment of its life it fits beside the residents so far and, during
-    operations that stage another operand through the storage, :data:`WORKING_SHARE` of it stays free.
+    operations that stage another operand through the storage, :data:`WORKING_SHARE` of it stays free. An eDRAM
+    takes it only if refreshing its rows for that long costs less than the accesses to the outermost level that it
+    saves: a gradient that waits for milliseconds is better off there.
 
     Raises:
         WorkloadError: the step uses unknown or unwritten tensors.
@@ -155,6 +157,7 @@ class _Placer:
         self.levels = shared_storages(machine)
         self.ranges = live_ranges(step)
         self.pairs = in_place(step, self.ranges)
+        self.users = users(step)
         self.words = _words(step)
         self.homes: dict[str, str] = {}
         self.used = {level.name: [0] * len(step.operations) for level in self.levels}
@@ -207,10 +210,32 @@ class _Placer:
         return list(holders.values())
 
     def _value(self, name: str) -> tuple[float, int, int]:
-        live, operations = self.ranges[name], self.step.operations
-        uses = sum(((name in op.reads) + (name in op.writes)) * op.repeats for op in operations)
-        alive = sum(self._cycles(op) * op.repeats for op in operations[live.first : live.last + 1])
-        return uses / alive, -self.words[name], -live.first
+        return sum(self._uses(name)) / self._alive(name), -self.words[name], -self.ranges[name].first
+
+    def _uses(self, name: str) -> tuple[int, int]:
+        """Times that the tensor is read and written in a step."""
+        operations = self.users[name]
+        reads = sum(op.repeats for op in operations if name in op.reads)
+        return reads, sum(op.repeats for op in operations if name in op.writes)
+
+    def _alive(self, name: str) -> float:
+        """Cycles of a step during which the tensor exists."""
+        live = self.ranges[name]
+        return sum(self._cycles(op) * op.repeats for op in self.step.operations[live.first : live.last + 1])
+
+    def _refresh_J(self, level: Storage, name: str) -> float:
+        """Energy to refresh the tensor in ``level`` while it exists, once a retention time."""
+        if level.refresh is None:
+            return 0.0
+        passes = self._alive(name) * self.machine.cycle_s / level.refresh.retention_s
+        return passes * level.bits(self.words[name]) / level.refresh.row_bits * level.refresh.row_energy_J
+
+    def _saved_J(self, name: str) -> float:
+        """Energy of the accesses to the outermost level that a resident tensor saves."""
+        outermost = self.machine.storages[0]
+        accesses = math.ceil(self.step.tensors[name].elements / outermost.block_words)
+        reads, writes = self._uses(name)
+        return accesses * (reads * outermost.energy.read_J + writes * outermost.energy.write_J)
 
     def _cycles(self, operation: Operation) -> float:
         """Rough duration: full utilisation."""
@@ -227,6 +252,10 @@ class _Placer:
             need = rows(level, self.words[name])
             if level.depth is not None and need > level.depth:
                 reasons.append(f"{self.words[name]} words, {level.name} has {level.capacity_words}")
+                continue
+            refresh_J, saved_J = self._refresh_J(level, name), self._saved_J(name)
+            if refresh_J > saved_J:
+                reasons.append(f"refresh in {level.name} would cost {refresh_J:.2g} J, traffic saved {saved_J:.2g} J")
                 continue
             full = next((i for i in range(live.first, live.last + 1) if not self._fits(name, level, need, i)), None)
             if full is None:

@@ -27,7 +27,7 @@ class LevelActivity:
         timeline: of the step.
         lifetimes: of all data in this level.
         live: operation -> (rows of live data in one instance, instances that hold any).
-        holders: operation -> lifetimes of the data that are live then, as indices into ``lifetimes``.
+        operands: operation -> lifetimes of the data that it reads or writes here, as indices into ``lifetimes``.
     """
 
     storage: Storage
@@ -37,7 +37,7 @@ class LevelActivity:
     timeline: Timeline
     lifetimes: tuple[Lifetime, ...]
     live: Mapping[str, tuple[int, int]]
-    holders: Mapping[str, tuple[int, ...]]
+    operands: Mapping[str, tuple[int, ...]]
 
     @property
     def period_cycles(self) -> float:
@@ -121,7 +121,7 @@ def _activity(
             tiles.setdefault(lifetime.operation, []).append(number)
 
     live: dict[str, tuple[int, int]] = {}
-    holders: dict[str, tuple[int, ...]] = {}
+    operands: dict[str, tuple[int, ...]] = {}
     for operation in step.operations:
         names = placement.residents(storage.name, operation.name)
         present = [residents[name] for name in names] + tiles.get(operation.name, [])
@@ -130,11 +130,12 @@ def _activity(
             for name in operation.writes
             if (dying := placement.overlays.get(name)) in residents and name in residents
         )
-        holders[operation.name] = tuple(present)
+        touched = operation.reads + operation.writes
+        operands[operation.name] = tuple(number for number in present if here[number].tensor in touched)
         live[operation.name] = (
             sum(rows[number] for number in present) - overwritten,
             max((here[number].instances for number in present), default=0),
         )
     return LevelActivity(
-        storage, refresh, machine.instances(storage.name), machine.cycle_s, timeline, here, live, holders
+        storage, refresh, machine.instances(storage.name), machine.cycle_s, timeline, here, live, operands
     )

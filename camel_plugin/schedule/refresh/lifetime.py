@@ -37,9 +37,12 @@ class LifetimeRefresh:
         return LevelRefresh(rows, self._slowed(activity))
 
     def _slowed(self, activity: LevelActivity) -> frozenset[str]:
-        """Operations during which the level holds data that are refreshed at some time."""
+        """Operations that touch data which are refreshed at some time.
+
+        Long-lived data that only wait lie in banks of their own and keep nobody waiting.
+        """
         old = {i for i, data in enumerate(activity.lifetimes) if activity.refreshes(data.cycles)}
-        return frozenset(name for name, present in activity.holders.items() if old.intersection(present))
+        return frozenset(name for name, touched in activity.operands.items() if old.intersection(touched))
 
 
 def _refreshes(activity: LevelActivity, span: Span) -> dict[str, int]:

@@ -26,7 +26,19 @@ CAMEL_REFRESH = Refresh(
 
 def machine(act_depth=8192, weight_depth=4096, refresh=None, act_bandwidth=None, unit=VECTOR):
     """DRAM; parallel activation and weight buffers (8-bit words, 6 and 9 to a row); 4 x 2 MAC units."""
-    dram = Storage("dram", "DRAM", "dram", 64, 8, None, row_bits=64, is_dram=True, read_bandwidth=16, write_bandwidth=8)
+    dram = Storage(
+        "dram",
+        "DRAM",
+        "dram",
+        64,
+        8,
+        None,
+        row_bits=64,
+        is_dram=True,
+        read_bandwidth=16,
+        write_bandwidth=8,
+        energy=StorageEnergy(512e-12, 512e-12, 512e-12),
+    )
     act = Storage(
         "act",
         "storage",
