@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,19 +29,40 @@ ErtFile = Annotated[
     Path | None,
     typer.Option("--ert", metavar="FILE", help="Energies in Accelergy's ERT.yaml form, in place of our own."),
 ]
+
+
+class Rule(StrEnum):
+    """Rules of Timeloop's that are not physics (docs/model.md)."""
+
+    FORGET_HALO = "forget-halo"
+    LINK_TRANSFERS = "link-transfers"
+    COUNT_GAPS = "count-gaps"
+
+
+Without = Annotated[
+    list[Rule] | None,
+    typer.Option("--without", help="Timeloop rule to switch off where physics is wanted; repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 def model_command(
-    arch: ArchFiles, problem: ProblemFiles, mapping: MappingFiles, ert: ErtFile = None, as_json: AsJson = False
+    arch: ArchFiles,
+    problem: ProblemFiles,
+    mapping: MappingFiles,
+    ert: ErtFile = None,
+    without: Without = None,
+    as_json: AsJson = False,
 ) -> None:
     """Cycles, accesses and energy of a given mapping, on any Timeloop v0.4 files."""
     from camel_plugin.arch.v04 import read_machine, read_mapping, read_problem
     from camel_plugin.engine.native.model import evaluate
+    from camel_plugin.engine.native.rules import Rules
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
-    result = evaluate(machine, layer, read_mapping(mapping, machine, layer))
+    rules = Rules(**{rule.value.replace("-", "_"): False for rule in without or ()})
+    result = evaluate(machine, layer, read_mapping(mapping, machine, layer), rules)
     if as_json:
         import json
 

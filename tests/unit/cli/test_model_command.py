@@ -133,3 +133,23 @@ def test_bad_input_is_an_input_error_with_its_place(files, tmp_path):
     outcome = run(files | {"arch": str(tmp_path / "absent.yaml")})
     assert isinstance(outcome.exception, SpecError)
     assert "absent.yaml: cannot be read" in str(outcome.exception)
+
+
+def test_rules_can_be_switched_off(tmp_path):
+    """A stride of two touches 4 of the 7 words in the box of the inputs."""
+    strided = PROBLEM.replace("[[C]], [[P]]]}", "[[C]], [[P, step]]]}").replace(
+        "    data_spaces:", "    coefficients: [{name: step, default: 2}]\n    data_spaces:"
+    )
+    files = {"arch": ARCH, "problem": strided, "mapping": MAPPING.replace("P=4", "P=1").replace("M=3, P=1", "M=3, P=4")}
+    arguments = []
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+        arguments += [f"--{name}", str(tmp_path / f"{name}.yaml")]
+    app = typer.Typer()
+    app.command()(model_command)
+
+    def tile(*options):
+        answer = CliRunner().invoke(app, [*arguments, "--json", *options], catch_exceptions=False)
+        return json.loads(answer.stdout)["levels"]["buf"]["tensors"]["Inputs"]["utilized_capacity"]
+
+    assert (tile(), tile("--without", "count-gaps")) == (2 * 7, 2 * 4)
