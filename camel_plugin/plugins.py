@@ -8,6 +8,14 @@ from typing import Any
 
 from camel_plugin.errors import UnknownNameError
 
+KINDS = {
+    "components": "component",
+    "engines": "engine",
+    "networks": "network builder",
+    "refresh": "refresh policy",
+}
+"""Groups of things that users name, and what messages call one of them."""
+
 
 @cache
 def registered(group: str) -> dict[str, EntryPoint]:
@@ -23,5 +31,5 @@ def load(group: str, name: str) -> Any:
     """
     points = registered(group)
     if name not in points:
-        raise UnknownNameError(group.removesuffix("s"), name, points)
+        raise UnknownNameError(KINDS[group], name, points)
     return points[name].load()

@@ -18,7 +18,7 @@ def list_command() -> None:
         table.add_column("name", no_wrap=True)
         table.add_column("description")
         for name, path in available(kind).items():
-            content = load_yaml(path).plain
+            content = load_yaml(path).plain()
             table.add_row(name, content.get("description", "") if isinstance(content, dict) else "")
         console.print(table, "")
     for title, group in (

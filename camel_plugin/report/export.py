@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 import re
 import shutil
 import tempfile
@@ -82,8 +81,11 @@ def check_writable(directory: Path) -> None:
     parent = next(folder for folder in directory.parents if folder.exists())
     if not parent.is_dir():
         raise _unwritable(directory, NotADirectoryError(0, f"{parent} is not a directory"))
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise _unwritable(directory, PermissionError(0, f"no permission to write in {parent}"))
+    try:
+        # Permission bits do not tell of a read-only or special file system: only trying does.
+        tempfile.TemporaryDirectory(dir=parent).cleanup()
+    except OSError as error:
+        raise _unwritable(directory, error) from error
 
 
 def operations_csv(result: StepResult) -> str:
