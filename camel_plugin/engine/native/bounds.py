@@ -19,36 +19,41 @@ from camel_plugin.engine.native.orders import orders
 
 
 class LevelCosts:
-    """Energies of one bypass pattern, per word; S storages outermost first, T dataspaces.
+    """What words cost under one bypass pattern; Q resources, S storages outermost first, T dataspaces.
+
+    Resource 0 is energy in J, number 1 the time of the compute units, the others the time of a port in cycles.
 
     Attributes:
-        asked_J: [S, T] the storage is asked for a word: read, or update and read of a partial sum.
-        filled_J: [S, T] a word is filled into the storage; 0 where nothing outside keeps the dataspace.
-        spared_J: [S, T] partial sums that need no first read or fill, per word.
+        keep: the bypass pattern.
+        asked: [Q, S, T] cost of a word that the storage is asked for: a read, or an update and the read before it.
+        filled: [Q, S, T] cost of a word filled into the storage; 0 where nothing outside keeps the dataspace.
+        spared: [Q, S, T] cost of a partial sum that needs no first read or fill, per word.
         parent: [S, T] storage that fills this one, -1 if none or if the dataspace is bypassed.
-        innermost: [T] storage that feeds the compute unit.
     """
 
     def __init__(self, space: MapSpace, keep: Keep) -> None:
-        storages = space.machine.storages
-        dataspaces = space.problem.dataspaces
+        ports = [
+            (s, kind, bandwidth)
+            for s, storage in enumerate(space.machine.storages)
+            for kind, bandwidth in (("read", storage.read_bandwidth), ("write", storage.write_bandwidth))
+            if bandwidth is not None
+        ]
         self.keep = keep
-        self.asked_J, self.filled_J, self.spared_J = (np.zeros(keep.shape) for _ in range(3))
+        self.asked, self.filled, self.spared = (np.zeros((2 + len(ports), *keep.shape)) for _ in range(3))
         self.parent = np.full(keep.shape, -1)
-        self.innermost = np.zeros(len(dataspaces), np.int64)
-        for t, dataspace in enumerate(dataspaces):
+        for t, dataspace in enumerate(space.problem.dataspaces):
             outer = -1
-            for s, storage in enumerate(storages):
-                if not keep[s, t]:
-                    continue
-                read, fill, update = _word_energies(storage)
-                self.asked_J[s, t] = read + update if dataspace.read_write else read
-                self.filled_J[s, t] = fill if outer >= 0 else 0.0
-                if dataspace.read_write:
-                    self.spared_J[s, t] = read + self.filled_J[s, t]
-                self.parent[s, t] = outer
-                outer = s
-            self.innermost[t] = outer
+            for s, storage in enumerate(space.machine.storages):
+                if keep[s, t]:
+                    costs = [_word_energies(storage), (0.0, 0.0, 0.0)]
+                    costs += [_port_times(kind, 1 / bandwidth if s == at else 0.0) for at, kind, bandwidth in ports]
+                    read, fill, update = np.array(costs).T
+                    self.asked[:, s, t] = read + update if dataspace.read_write else read
+                    self.filled[:, s, t] = fill if outer >= 0 else 0.0
+                    if dataspace.read_write:
+                        self.spared[:, s, t] = read + self.filled[:, s, t]
+                    self.parent[s, t] = outer
+                    outer = s
 
 
 def _word_energies(storage: Storage) -> tuple[float, float, float]:
@@ -56,6 +61,11 @@ def _word_energies(storage: Storage) -> tuple[float, float, float]:
     words = storage.block_words * storage.cluster_size
     energy = storage.energy
     return energy.read_J / words, energy.write_J / words, energy.update_J / words
+
+
+def _port_times(kind: str, cycles: float) -> tuple[float, float, float]:
+    """Time on a port of a word that is read, filled, updated."""
+    return (cycles, 0.0, 0.0) if kind == "read" else (0.0, cycles, cycles)
 
 
 Tables = dict[tuple[object, ...], Floats]
@@ -84,7 +94,9 @@ class Bounds:
         macs = space.problem.macs
         self.own = {
             level: tuple(
-                macs * (costs.filled_J[s, t] + costs.asked_J[parent, t]) if (parent := costs.parent[s, t]) >= 0 else 0.0
+                macs * (costs.filled[0, s, t] + costs.asked[0, parent, t])
+                if (parent := costs.parent[s, t]) >= 0
+                else 0.0
                 for t in range(costs.keep.shape[1])
             )
             for level, s in self.storage_at.items()
@@ -113,7 +125,7 @@ class Bounds:
     def outside(self, level: int) -> Floats:
         """[N] the same for each tile that ``level`` itself holds."""
         return self.fits.get(level, 0.0) + self._inside(
-            level - 1, self.own.get(level, (0.0,) * len(self.costs.innermost))
+            level - 1, self.own.get(level, (0.0,) * self.costs.keep.shape[1])
         )
 
     def _storages_outside(self) -> dict[int, int]:

@@ -106,8 +106,8 @@ class Search:
         for tree in trees:
             tree.room, tree.left = 4 * width, np.inf
         for level in range(trees[0].levels - 1 if trees else -1, -1, -1):
-            parallel = trees[0].parallel
-            if level in trees[0].spatial:
+            parallel = trees[0].containers.most
+            if level in trees[0].containers.choices:
                 grown = {tree: [tree.placed(states, level, self._limit())] for tree, states in beam.items()}
             else:
                 waiting: dict[Tree, list[Iterator[States]]] = {}

@@ -12,32 +12,33 @@ from camel_plugin.engine.native.lattice import Bools, Floats, Ints
 
 @dataclass(frozen=True)
 class States:
-    """n partial mappings, filled from the compute unit outwards; T dataspaces.
+    """n partial mappings, filled from the compute unit outwards; T dataspaces, Q resources.
 
-    Energies and words are those of the whole problem, over all instances.
+    Resource 0 is the energy of the whole problem in J. The others are times in cycles, of the compute units and of
+    every port with a bandwidth, as if nothing further out ran in parallel.
 
     Attributes:
         tile: [n] number of the tile in the lattice.
-        energy_J: [n] decided for good.
-        pending_J: [n, T] decided but for the reuse that loops further out may still bring.
-        asked: [n, T] words that the next storage outside is asked for.
+        spent: [n, Q] decided for good.
+        pending: [n, Q, T] decided but for the reuse that loops further out may still bring.
+        asked: [n, T] words that the next storage outside is asked for, over all instances.
         live: [n, T] no loop that changes the dataspace's tile stands outside it so far.
-        time: [n] cycles if nothing further out ran in parallel.
+        overlaps: [n, T] loops that shift the tile may reuse its overlap with the last one.
+        spared: [n, Q] first reads and fills of partial sums that Timeloop does not count.
         leakage_J: [n] per cycle, of all levels inside.
-        spared_J: [n] first reads and fills of partial sums that Timeloop does not count.
         order: [n] number of the order class of a node that still gets loops, -1 for none.
         trail: [n] entry of the trail that tells the loops chosen.
         score: [n] least objective of any completion.
     """
 
     tile: Ints
-    energy_J: Floats
-    pending_J: Floats
+    spent: Floats
+    pending: Floats
     asked: Floats
     live: Bools
-    time: Floats
+    overlaps: Bools
+    spared: Floats
     leakage_J: Floats
-    spared_J: Floats
     order: Ints
     trail: Ints
     score: Floats
@@ -68,11 +69,13 @@ class States:
 
     def undominated(self) -> States:
         """Without states that another one of the same tile, dataspaces and order beats in every respect."""
-        costs = np.column_stack([self.energy_J, self.pending_J, self.asked, self.time, self.leakage_J, -self.spared_J])
+        pending = self.pending.reshape(len(self), -1)
+        costs = np.column_stack([self.spent, pending, self.asked, self.overlaps, self.leakage_J, -self.spared])
+        costs = costs[:, (costs != costs[:1]).any(axis=0)]
         bits = self.live @ (1 << np.arange(self.live.shape[1]))
         group = (self.tile * (1 << self.live.shape[1]) + bits) * (int(self.order.max(initial=0)) + 2) + self.order + 1
         kept = np.arange(len(self))
-        for key in (self.score, self.energy_J + self.pending_J.sum(axis=1), self.time, self.asked.sum(axis=1)):
+        for key in (self.score, self.spent[:, 0], self.spent[:, 1:].max(axis=1), pending.sum(axis=1)):
             ranked = kept[np.lexsort((kept, self.score[kept], key[kept], group[kept]))]
             champion = ranked[np.searchsorted(group[ranked], group[kept])]
             beaten = (costs[champion] <= costs[kept]).all(axis=1) & (champion != kept)
