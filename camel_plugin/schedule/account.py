@@ -1,8 +1,8 @@
 """The account of a step: when every operation runs, how long data live, what refresh costs, and the sums.
 
 Order of computation. Refresh stalls lengthen the step, and a longer step makes data live longer, which may call for
-more refresh. We start from the timeline without stalls, ask the policy which operations it slows, lengthen those,
-and repeat until it names no further ones. Durations only ever grow, so this ends after a few rounds; lifetimes,
+more refresh. We start from the timeline without stalls, ask the policy how much it slows each operation, lengthen
+it, and repeat until nothing grows any more. Durations only ever grow, so this ends after a few rounds; lifetimes,
 refreshes and leakage are those of the final timeline.
 """
 
@@ -91,11 +91,16 @@ def account(
         data = lifetimes(machine, step, placement, mappings, timeline)
         levels = {activity.storage.name: activity for activity in activities(machine, step, placement, timeline, data)}
         refreshed = {level: policy.refresh(activity) for level, activity in levels.items()}
-        slowed = [(name, level) for level in levels for name in refreshed[level].slowed if level not in waits[name]]
-        if not slowed:
+        longer = {
+            (name, level): wait
+            for level, activity in levels.items()
+            for name, share in refreshed[level].share.items()
+            if share and (wait := _wait(costs[name], activity, share)) > waits[name].get(level, 0)
+        }
+        if not longer:
             break
-        for name, level in slowed:
-            waits[name][level] = _wait(costs[name], levels[level])
+        for (name, level), wait in longer.items():
+            waits[name][level] = wait
     ledger = Ledger(machine, step, timeline, data, levels, refreshed, waits, policy.restores)
     return StepAccount(
         tuple(ledger.operation(operation, costs[operation.name]) for operation in step.operations),
@@ -104,7 +109,7 @@ def account(
     )
 
 
-def _wait(cost: OperationCost, activity: LevelActivity) -> int:
-    """Cycles that a level under refresh needs for the accesses of one run of an operation."""
+def _wait(cost: OperationCost, activity: LevelActivity, share: float) -> int:
+    """Cycles that a level needs for the accesses of one run of an operation, a share of its rows being refreshed."""
     traffic = cost.levels.get(activity.storage.name, LevelTraffic())
-    return math.ceil(traffic.port_cycles / activity.availability())
+    return math.ceil(traffic.port_cycles / activity.availability(share))

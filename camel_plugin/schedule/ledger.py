@@ -225,7 +225,7 @@ class Ledger:
         read = [
             activity.lifetimes[number]
             for activity in self.levels.values()
-            for number in activity.operands[operation.name]
+            for number in activity.holders[operation.name]
             if activity.lifetimes[number].tensor in operation.reads
         ]
         words = sum(data.words * data.instances for data in read)

@@ -27,7 +27,7 @@ class LevelActivity:
         timeline: of the step.
         lifetimes: of all data in this level.
         live: operation -> (rows of live data in one instance, instances that hold any).
-        operands: operation -> lifetimes of the data that it reads or writes here, as indices into ``lifetimes``.
+        holders: operation -> lifetimes of the data that are live then, as indices into ``lifetimes``.
     """
 
     storage: Storage
@@ -37,12 +37,17 @@ class LevelActivity:
     timeline: Timeline
     lifetimes: tuple[Lifetime, ...]
     live: Mapping[str, tuple[int, int]]
-    operands: Mapping[str, tuple[int, ...]]
+    holders: Mapping[str, tuple[int, ...]]
 
     @property
     def period_cycles(self) -> float:
         """Retention time in cycles: after that long a datum must have been written back."""
         return self.refresh.retention_s / self.cycle_s
+
+    @property
+    def total_rows(self) -> int:
+        """Rows of one instance."""
+        return self.refresh.banks * self.refresh.rows_per_bank
 
     def rows(self, words: float) -> int:
         """Rows of one instance that ``words`` words fill."""
@@ -62,13 +67,13 @@ class LevelActivity:
         slot = self.timeline.slots[operation]
         return slot.cycles * slot.repeats
 
-    def availability(self) -> float:
-        """Share of the time that a bank under refresh is free for accesses.
+    def availability(self, share: float) -> float:
+        """Share of the time that a bank is free for accesses while the share ``share`` of its rows is kept alive.
 
         Raises:
             InfeasibleError: refreshing the rows takes as long as the data last.
         """
-        busy = self.refresh.rows_per_array * self.refresh.row_cycles
+        busy = share * self.refresh.rows_per_array * self.refresh.row_cycles
         if busy >= self.period_cycles:
             remedy = "use shorter arrays, a lower temperature or a policy that refreshes less"
             what = f"refresh cycles in a retention time of {self.storage.name}"
@@ -121,7 +126,7 @@ def _activity(
             tiles.setdefault(lifetime.operation, []).append(number)
 
     live: dict[str, tuple[int, int]] = {}
-    operands: dict[str, tuple[int, ...]] = {}
+    holders: dict[str, tuple[int, ...]] = {}
     for operation in step.operations:
         names = placement.residents(storage.name, operation.name)
         present = [residents[name] for name in names] + tiles.get(operation.name, [])
@@ -130,12 +135,11 @@ def _activity(
             for name in operation.writes
             if (dying := placement.overlays.get(name)) in residents and name in residents
         )
-        touched = operation.reads + operation.writes
-        operands[operation.name] = tuple(number for number in present if here[number].tensor in touched)
+        holders[operation.name] = tuple(present)
         live[operation.name] = (
             sum(rows[number] for number in present) - overwritten,
             max((here[number].instances for number in present), default=0),
         )
     return LevelActivity(
-        storage, refresh, machine.instances(storage.name), machine.cycle_s, timeline, here, live, operands
+        storage, refresh, machine.instances(storage.name), machine.cycle_s, timeline, here, live, holders
     )

@@ -1,11 +1,12 @@
 """The refresh policy protocol and what a policy answers.
 
-Energy = row refreshes x energy of a row. Refresh takes time too: while it goes on in a level, the
-share ``availability`` = 1 - rows x row cycles / retention time of every bank is left to accesses.
+Energy = row refreshes x energy of a row. Refresh takes time too. All arrays of all banks refresh a row each at the
+same time, so keeping a share s of the rows alive leaves accesses 1 - s x rows per array x row cycles / retention time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,16 +20,16 @@ class LevelRefresh:
 
     Attributes:
         rows: operation -> row refreshes in all its runs and all instances.
-        slowed: operations during which refresh takes its share of the level's time.
+        share: operation -> share of the rows that accesses meet which is kept under refresh meanwhile, 0..1.
     """
 
     rows: Mapping[str, float]
-    slowed: frozenset[str]
+    share: Mapping[str, float]
 
     @property
     def count(self) -> float:
         """Row refreshes of the step."""
-        return sum(self.rows.values())
+        return math.fsum(self.rows.values())
 
 
 class RefreshPolicy(Protocol):

@@ -17,8 +17,7 @@ class ConventionalRefresh:
 
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """All rows, in proportion to time."""
-        rows = activity.refresh.banks * activity.refresh.rows_per_bank * activity.instances
+        rows = activity.total_rows * activity.instances
         slots = activity.timeline.slots
-        return LevelRefresh(
-            {name: rows * activity.periods(activity.total_time(name)) for name in slots}, frozenset(slots)
-        )
+        refreshed = {name: rows * activity.periods(activity.total_time(name)) for name in slots}
+        return LevelRefresh(refreshed, dict.fromkeys(slots, 1.0))

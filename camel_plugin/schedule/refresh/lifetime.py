@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from camel_plugin.schedule.lifetime import Span
 from camel_plugin.schedule.refresh.activity import LevelActivity
 from camel_plugin.schedule.refresh.base import LevelRefresh
@@ -13,8 +11,8 @@ from camel_plugin.schedule.refresh.occupied import OccupiedRefresh
 class LifetimeRefresh:
     """Refresh the rows of data that outlive the retention time, every retention time after their write.
 
-    Lifetimes are those of a tensor's longest-living datum, applied to all its rows. Where such bounds overlap so
-    much that refreshing every occupied bank is cheaper, the controller does that: it never does worse.
+    Lifetimes are those of a tensor's longest-living datum, applied to all its rows, which lie spread over all banks.
+    Where such bounds overlap so much that refreshing every occupied bank is cheaper, the controller does that.
     """
 
     name = "lifetime"
@@ -31,18 +29,16 @@ class LifetimeRefresh:
                     known[span] = _refreshes(activity, span)
                 for operation, count in known[span].items():
                     rows[operation] += held * span.times * count
-        occupied = OccupiedRefresh().refresh(activity)
-        if math.fsum(rows.values()) > occupied.count:
-            return occupied
-        return LevelRefresh(rows, self._slowed(activity))
+        share = {name: _share(activity, name) for name in rows}
+        own, occupied = LevelRefresh(rows, share), OccupiedRefresh().refresh(activity)
+        return own if own.count <= occupied.count else LevelRefresh(occupied.rows, share)
 
-    def _slowed(self, activity: LevelActivity) -> frozenset[str]:
-        """Operations that touch data which are refreshed at some time.
 
-        Long-lived data that only wait lie in banks of their own and keep nobody waiting.
-        """
-        old = {i for i, data in enumerate(activity.lifetimes) if activity.refreshes(data.cycles)}
-        return frozenset(name for name, touched in activity.operands.items() if old.intersection(touched))
+def _share(activity: LevelActivity, operation: str) -> float:
+    """Share of the rows that hold, during ``operation``, data which are refreshed at some time."""
+    present = (activity.lifetimes[number] for number in activity.holders[operation])
+    old = sum(activity.rows(data.words) for data in present if activity.refreshes(data.cycles))
+    return min(1.0, old / activity.total_rows)
 
 
 def _refreshes(activity: LevelActivity, span: Span) -> dict[str, int]:

@@ -14,4 +14,5 @@ class NoRefresh:
 
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """Nothing."""
-        return LevelRefresh(dict.fromkeys(activity.timeline.slots, 0.0), frozenset())
+        nothing = dict.fromkeys(activity.timeline.slots, 0.0)
+        return LevelRefresh(nothing, nothing)

@@ -9,7 +9,7 @@ from camel_plugin.schedule.refresh.base import LevelRefresh
 
 
 class OccupiedRefresh:
-    """Refresh the banks that hold live data; live data are packed into as few banks as they need."""
+    """Refresh the banks that hold live data, packed into as few as they need; accesses meet only those banks."""
 
     name = "occupied"
     restores = True
@@ -17,11 +17,10 @@ class OccupiedRefresh:
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """Rows of the occupied banks, in proportion to time."""
         refresh = activity.refresh
-        rows, slowed = {}, set()
+        rows, share = {}, {}
         for name in activity.timeline.slots:
             live, instances = activity.live[name]
             banks = min(refresh.banks, math.ceil(live / refresh.rows_per_bank)) * instances
             rows[name] = banks * refresh.rows_per_bank * activity.periods(activity.total_time(name))
-            if banks:
-                slowed.add(name)
-        return LevelRefresh(rows, frozenset(slowed))
+            share[name] = 1.0 if banks else 0.0
+        return LevelRefresh(rows, share)

@@ -69,7 +69,21 @@ def test_refresh_leaves_39_percent_of_the_bandwidth():
     assert (idle.operations[0].stall_cycles, idle.operations[0].bound_by) == (0, "compute")
 
 
-def test_stalls_lengthen_everything_that_follows_time():
+@pytest.mark.parametrize(("policy", "rows"), [("lifetime", 0.25), ("occupied", 1), ("conventional", 1), ("none", 0)])
+def test_only_rows_under_refresh_take_time(policy, rows):
+    # A quarter of the buffer lives for 2 x 1675 cycles; its ports are busy for 90 % of the time.
+    arch = machine(refresh=CAMEL_REFRESH)
+    result = run(policy, arch, resident_pair((49152 // 4,)), {"make": 1675, "use": 1675}, busy=0.9)
+    assert result.operations[0].cycles == max(1675, math.ceil(0.9 * 1675 / (1 - rows * 1024 / 1675)))
+
+
+def test_data_that_die_young_keep_nobody_waiting():
+    arch = machine(refresh=CAMEL_REFRESH)
+    result = run("lifetime", arch, resident_pair((49152 // 2,)), {"make": 800, "use": 800}, busy=1.0)
+    assert result.refresh_count == 0 and all(op.stall_cycles == 0 for op in result.operations)
+
+
+def test_stalls_make_everything_longer_that_follows_time():
     arch = machine(refresh=CAMEL_REFRESH)
     stalled = run("conventional", arch, resident_pair(), {"make": 1000, "use": 1000}, busy=0.5)
     assert stalled.latency_s == pytest.approx(2 * 1287 * CYCLE_S)
