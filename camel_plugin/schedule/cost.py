@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from camel_plugin.arch.machine import Machine, Storage, VectorUnit
+from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats
 from camel_plugin.schedule.residency import Placement
+from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.workload.step import Operation, Step
 
 
@@ -93,11 +94,6 @@ def leakage_W(machine: Machine) -> float:
 def dram_standby_W(machine: Machine) -> float:
     """Static power of the DRAM levels, 0 unless the machine gives one."""
     return sum(s.energy.leakage_J_per_cycle / machine.cycle_s for s in machine.storages if s.is_dram)
-
-
-def vector_unit(machine: Machine) -> VectorUnit:
-    """The machine's vector unit; without one the MAC units do element operations, each at the energy of a MAC."""
-    return machine.vector or VectorUnit(machine.instances(machine.compute.name), machine.compute.energy_J)
 
 
 def operation_cost(

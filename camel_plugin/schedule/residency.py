@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from camel_plugin.arch.machine import Fanout, Machine, Storage
 from camel_plugin.schedule.liveness import LiveRange, in_place, live_ranges, users
+from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.workload.step import Operation, Pass, Step, Tensor, TensorKind
 
 WORKING_SHARE = 1 / 8
@@ -158,6 +160,7 @@ class _Placer:
         self.ranges = live_ranges(step)
         self.pairs = in_place(step, self.ranges)
         self.users = users(step)
+        self.elapsed = self._elapsed()
         self.words = _words(step)
         self.homes: dict[str, str] = {}
         self.used = {level.name: [0] * len(step.operations) for level in self.levels}
@@ -219,9 +222,8 @@ class _Placer:
         return reads, sum(op.repeats for op in operations if name in op.writes)
 
     def _alive(self, name: str) -> float:
-        """Cycles of a step during which the tensor exists."""
-        live = self.ranges[name]
-        return sum(self._cycles(op) * op.repeats for op in self.step.operations[live.first : live.last + 1])
+        """Cycles of a step during which the tensor exists, at full utilisation."""
+        return self.elapsed[self.ranges[name].last + 1] - self.elapsed[self.ranges[name].first]
 
     def _refresh_J(self, level: Storage, name: str) -> float:
         """Energy to refresh the tensor in ``level`` while it exists, once a retention time."""
@@ -237,11 +239,11 @@ class _Placer:
         reads, writes = self._uses(name)
         return accesses * (reads * outermost.energy.read_J + writes * outermost.energy.write_J)
 
-    def _cycles(self, operation: Operation) -> float:
-        """Rough duration: full utilisation."""
-        lanes = self.machine.vector.lanes if self.machine.vector else 1
-        macs = self.machine.instances(self.machine.compute.name)
-        return max(1.0, operation.macs / macs, operation.vector_ops / lanes)
+    def _elapsed(self) -> list[float]:
+        """Cycles before each operation, all runs, at full utilisation."""
+        macs, lanes = self.machine.instances(self.machine.compute.name), vector_unit(self.machine).lanes
+        durations = (max(1.0, op.macs / macs, op.vector_ops / lanes) * op.repeats for op in self.step.operations)
+        return list(accumulate(durations, initial=0.0))
 
     def _home(self, name: str) -> tuple[Storage | None, str]:
         tensor, live = self.step.tensors[name], self.ranges[name]

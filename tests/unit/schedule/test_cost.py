@@ -5,8 +5,9 @@ import pytest
 from schedule_builders import CYCLE_S, machine, training_step
 
 from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
-from camel_plugin.schedule.cost import leakage_W, operation_cost, vector_unit
+from camel_plugin.schedule.cost import leakage_W, operation_cost
 from camel_plugin.schedule.residency import place
+from camel_plugin.schedule.vector import vector_unit
 
 # 8 MACs; oreg 8 instances: every instance of act, wbuf, oreg leaks 5, 2 and 1 fJ a cycle of 2 ns; a MAC 0.1 uW.
 LEAKAGE_W = (5e-15 + 2e-15 + 8 * 1e-15) / CYCLE_S + 8 * 1e-7

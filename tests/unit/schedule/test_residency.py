@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import conv, mac, machine, step, training_step, vector
+from schedule_builders import CAMEL_REFRESH, conv, mac, machine, step, training_step, vector
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.schedule.residency import operation_machine, place
@@ -122,6 +123,25 @@ def test_the_larger_traffic_per_byte_and_time_wins():
     assert {s.tensor: s.reason for s in placement.spills}["cold"].startswith("no room in act during make_hot")
 
 
+def test_edram_takes_only_what_is_worth_its_refresh():
+    # "a" waits through a pause of 8000 element operations on 8 lanes: 1000 cycles and the 2 of its own operations.
+    # 60 words are 480 bits. DRAM: written and read once, 8 accesses of 64 bits at 512 pJ each way: 8.19 nJ. Refresh:
+    # 1002 cycles / retention x 480/58 rows. Break-even at a row energy of 8.19 nJ / (1002/1675 x 480/58).
+    work = step(
+        [vector("make", ("x",), ("a",)), vector("pause", ("x",), ("p",), 8000), vector("use", ("a",), ("b",))],
+        x=("input", (60,)),
+        a=("activation", (60,)),
+        b=("activation", (1,)),
+        p=("activation", (1,)),
+    )
+    break_even_J = 2 * 8 * 512e-12 / (1002 / 1675 * 480 / 58)
+    for row_J, home in ((0.99 * break_even_J, "act"), (1.01 * break_even_J, "dram")):
+        refresh = replace(CAMEL_REFRESH, row_energy_J=row_J)
+        placement = place(machine(weight_depth=1, refresh=refresh), work)
+        assert placement.homes["a"] == home
+    assert "refresh in act would cost 8.3e-09 J, traffic saved 8.2e-09 J" in placement.spills[1].reason
+
+
 def test_padding_in_the_box_counts():
     work = step(
         [mac("make", conv(1, 2, 8), "x", "w", "a"), mac("use", conv(2, 1, 8, r=3), "a", "w3", "y")],
@@ -215,6 +235,4 @@ def test_a_staged_operand_leaves_room_for_its_tiles(share):
 
 
 def _with(node, **changes):
-    from dataclasses import replace
-
     return replace(node, **changes)
