@@ -159,6 +159,11 @@ class _Placer:
         self.levels = shared_storages(machine)
         self.ranges = live_ranges(step)
         self.pairs = in_place(step, self.ranges)
+        self.partners: dict[str, list[tuple[str, int]]] = {}
+        for output, dying in self.pairs.items():
+            moment = self.ranges[output].first
+            self.partners.setdefault(output, []).append((dying, moment))
+            self.partners.setdefault(dying, []).append((output, moment))
         self.users = users(step)
         self.elapsed = self._elapsed()
         self.words = _words(step)
@@ -274,17 +279,12 @@ class _Placer:
         room = level.depth - (math.ceil(level.depth * WORKING_SHARE) if staged else 0)
         return self.used[level.name][index] + need - self._shared(name, level, index) <= room
 
-    def _overlaid(self, name: str, level: Storage) -> list[tuple[str, str]]:
-        """Pairs (output, input) of in-place operations that ``name`` forms with residents of ``level``."""
-        pairs = [pair for pair in self.pairs.items() if name in pair]
-        return [pair for pair in pairs if all(one == name or self.homes.get(one) == level.name for one in pair)]
-
     def _shared(self, name: str, level: Storage, index: int) -> int:
-        """Rows that ``name`` shares with residents of ``level`` during the operation at ``index``."""
+        """Rows that ``name`` shares during the operation at ``index``, in place, with residents of ``level``."""
         return sum(
-            min(rows(level, self.words[one]) for one in pair)
-            for pair in self._overlaid(name, level)
-            if self.ranges[pair[0]].first == index
+            min(rows(level, self.words[name]), rows(level, self.words[other]))
+            for other, moment in self.partners.get(name, ())
+            if moment == index and self.homes.get(other) == level.name
         )
 
     def _settle(self, name: str, level: Storage) -> None:
