@@ -53,10 +53,10 @@ class NativeEngine:
         space = MapSpace(machine, problem)
         model = Model(machine, problem, self.rules)
         search = Search(space, model, Objective(objective), budget_s, self.progress)
-        bound = search.run()
+        search.run()
         best = search.best
         if best.batch is None:
-            if math.isfinite(bound):
+            if math.isfinite(search.bound):
                 raise EngineError(f"no valid mapping of {problem.name} found within {budget_s:g} s")
             raise InfeasibleError(f"{problem.name} on {machine.name}", shortfalls(space))
         return MapResult(
@@ -64,7 +64,7 @@ class NativeEngine:
             evaluation=model.report(model.evaluate(best.batch), 0),
             objective=Objective(objective),
             value=best.value,
-            lower_bound=min(bound, best.value),
+            lower_bound=search.bound,
             evaluated=best.evaluated,
             wall_s=time.perf_counter() - start,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +22,18 @@ from camel_plugin.engine.native.lattice import Floats, Lattice
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.result import BatchResult
-from camel_plugin.engine.native.search_polish import neighbours
+from camel_plugin.engine.native.search_polish import neighbours, variants
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
 
 WIDTHS = (96, 1536, 12288)
 """Partial mappings kept per node in each round."""
+
+CANDIDATES = 256
+"""Complete mappings that the model costs per round and bypass pattern."""
+
+VARIANTS = 40_000
+"""Mappings that the model may cost to close the gap that scores leave."""
 
 EXACT = 1e-9
 """Relative difference below which value and bound count as equal: rounding of sums."""
@@ -72,94 +78,118 @@ class Search:
         self.objective = objective
         self.deadline = time.perf_counter() + budget_s
         self.progress = progress
-        self.cut_off = False
         self.best = Best()
+        self.bound = 0.0
         self.lattice = Lattice(space.problem, space.divisors)
 
-    def run(self) -> float:
-        """Search, leaving the result in ``best``; returns the lower bound."""
+    def run(self) -> None:
+        """Search, leaving the result in ``best`` and the proven bound in ``bound`` (inf: there is no mapping)."""
         tables: Tables = {}
         containers = Containers(self.space, self.lattice)
-        trees = [Tree(self.space, self.lattice, containers, keep, self.objective, tables) for keep in self.space.keeps]
-        proven = 0.0
+        trees = [
+            Tree(self.space, self.lattice, containers, keep, self.objective, tables) for keep in self.space.keeps
+        ]
         for width in WIDTHS:
-            proven = max(proven, min(self._round(trees, width), self.best.value))
+            left, scored = self._round(trees, width)
             self._polish()
-            if self.progress:
-                self.progress(self.best.value, proven)
-            if proven >= self._limit() or self._late():
+            self._proved(min(left, scored))
+            if self.bound >= self._limit() or self._late():
                 break
-        return proven if proven < self._limit() else self.best.value
+            if left >= self._limit() and self._closed(trees, width):
+                self._proved(np.inf)
+                break
+
+    def _proved(self, bound: float) -> None:
+        """No mapping is below ``bound``, or below the best one if that is less."""
+        self.bound = max(self.bound, min(bound, self.best.value))
+        if self.bound >= self._limit():
+            self.bound = self.best.value
+        if self.progress:
+            self.progress(self.best.value, self.bound)
 
     def _limit(self) -> float:
         """Scores from here on cannot improve the best mapping."""
         return self.best.value * (1 - EXACT)
 
     def _late(self) -> bool:
-        self.cut_off |= time.perf_counter() > self.deadline
-        return self.cut_off
+        return time.perf_counter() > self.deadline
 
-    def _round(self, trees: list[Tree], width: int) -> float:
-        """One pass over all nodes; returns the least score of all that it left out or completed."""
+    # -- rounds ------------------------------------------------------------------------------------------------
+
+    def _round(self, trees: list[Tree], width: int) -> tuple[float, float]:
+        """One pass over all nodes; returns the least score that it left out, and that of complete mappings."""
+        beam, left = self._descended(trees, width)
+        scored = np.inf
+        for tree, states in beam.items():
+            best, _ = states.best(CANDIDATES)
+            scored = min(scored, float(best.score[0]))
+            self._judge(self._candidates(tree, best))
+        return left, scored
+
+    def _closed(self, trees: list[Tree], width: int) -> bool:
+        """The model has costed every mapping whose score does not rule it out."""
+        beam, left = self._descended(trees, width, undominated=False)
+        if left < self._limit():
+            return False
+        found = [variants(self.space, self._candidates(tree, states), VARIANTS) for tree, states in beam.items()]
+        if any(each is None for each in found) or sum(len(each) for each in found if each) > VARIANTS:
+            return False
+        for batch in found:
+            if batch is not None and len(batch):
+                self._judge(batch)
+        return True
+
+    def _descended(
+        self, trees: list[Tree], width: int, undominated: bool = True
+    ) -> tuple[dict[Tree, States], float]:
+        """Complete mappings by tree, and the least score left out."""
         beam = {tree: tree.root() for tree in trees}
-        bound = np.inf
+        lost = np.inf
         for tree in trees:
             tree.room, tree.left = 4 * width, np.inf
-        for level in range(trees[0].levels - 1 if trees else -1, -1, -1):
-            parallel = trees[0].containers.most
-            if level in trees[0].containers.choices:
-                grown = {tree: [tree.placed(states, level, self._limit())] for tree, states in beam.items()}
-            else:
-                waiting: dict[Tree, list[Iterator[States]]] = {}
-                grown = {}
-                for tree, states in beam.items():
-                    settled: list[States] = []
-                    waiting[tree] = [self._split(tree.reused(states, level, self._limit()), settled)]
-                    grown[tree] = [iter(settled)]
-                narrow = width if parallel[level + 1] > 1 or level == trees[0].levels - 1 else max(64, width // 16)
-                open_, left = self._cut(waiting, beam, narrow)
-                bound = min(bound, left)
-                for tree, states in open_.items():
-                    grown[tree].append(tree.completed(states, level, self._limit()))
-            beam, left = self._cut(grown, beam, width * (6 if parallel[level] > 1 else 1))
-            bound = min(bound, left)
-        for tree, states in beam.items():
-            bound = min(bound, self._judge(tree, states))
-        return min([bound, *(tree.left for tree in trees)])
-
-    @staticmethod
-    def _split(portions: Iterator[tuple[States, States]], settled: list[States]) -> Iterator[States]:
-        """The states that wait for more loops; the others go to ``settled``."""
-        for done, waiting in portions:
-            settled.append(done)
-            yield waiting
+        for level in range(len(self.space.nodes) - 1, -1, -1):
+            grown: dict[Tree, list[Iterable[States]]] = {}
+            waiting: dict[Tree, list[Iterable[States]]] = {}
+            for tree, states in beam.items():
+                if level in tree.containers.choices:
+                    grown[tree] = [tree.placed(states, level, self._limit())]
+                else:
+                    grown[tree] = [[]]
+                    waiting[tree] = [_split(tree.reused(states, level, self._limit()), grown[tree][0])]
+            most = trees[0].containers.most
+            narrow = width if most[level + 1] > 1 or level == len(self.space.nodes) - 1 else max(64, width // 16)
+            pending, left = self._cut(waiting, beam, narrow, undominated)
+            lost = min(lost, left)
+            for tree, states in pending.items():
+                grown[tree].append(tree.completed(states, level, self._limit()))
+            beam, left = self._cut(grown, beam, width * (6 if most[level] > 1 else 1), undominated)
+            lost = min(lost, left)
+        return beam, min([lost, *(tree.left for tree in trees)])
 
     def _cut(
-        self, portions: dict[Tree, list[Iterator[States]]], parents: dict[Tree, States], width: int
+        self, portions: dict[Tree, list[Iterable[States]]], parents: dict[Tree, States], width: int, undominated: bool
     ) -> tuple[dict[Tree, States], float]:
         """The ``width`` best over all trees, each given its fair share, and the least score left out."""
         kept, left = {}, np.inf
         for tree, parts in portions.items():
-            kept[tree], cut = self._keep(itertools.chain.from_iterable(parts), parents[tree], width)
+            states, cut = self._gathered(itertools.chain.from_iterable(parts), parents[tree], width, undominated)
             left = min(left, cut)
-        scores = np.sort(np.concatenate([states.score for states in kept.values()] or [np.zeros(0)]))
-        threshold = scores[min(width, len(scores)) - 1] if len(scores) else np.inf
-        share = width // (4 * max(1, len(portions)))
+            if states is not None:
+                kept[tree] = states
+        if not kept:
+            return {}, left
+        scores = np.sort(np.concatenate([states.score for states in kept.values()]))
+        threshold = scores[min(width, len(scores)) - 1]
+        share = max(1, width // (4 * len(kept)))
         for tree, states in kept.items():
             kept[tree], cut = states.best(max(share, int((states.score <= threshold).sum())))
             left = min(left, cut)
-        return {tree: states for tree, states in kept.items() if len(states)}, left
+        return kept, left
 
-    def _polish(self) -> None:
-        """Take the best neighbour of the best mapping while there is a better one."""
-        while self.best.batch is not None and not self._late():
-            before = self.best.value
-            self.judge(neighbours(self.space, self.best.batch, 0))
-            if self.best.value >= before:
-                break
-
-    def _keep(self, portions: Iterator[States], parents: States, width: int) -> tuple[States, float]:
-        """The ``width`` best of all portions, and the least score left out."""
+    def _gathered(
+        self, portions: Iterator[States], parents: States, width: int, undominated: bool
+    ) -> tuple[States | None, float]:
+        """The ``width`` best of all portions (None if there are none), and the least score left out."""
         kept: list[States] = []
         size, left = 0, np.inf
         for portion in portions:
@@ -167,44 +197,60 @@ class Search:
                 kept.append(portion)
                 size += len(portion)
             if size > 8 * width + 4096:
-                merged, cut = States.join(kept).undominated().best(width)
+                merged, cut = _merged(kept, width, undominated)
                 kept, size, left = [merged], len(merged), min(left, cut)
             if self._late():
-                left = min(left, float(parents.score.min(initial=np.inf)))
+                left = min(left, float(parents.score.min()))
                 break
         if not kept:
-            return parents.take(np.zeros(0, np.int64)), left
-        merged, cut = States.join(kept).undominated().best(width)
+            return None, left
+        merged, cut = _merged(kept, width, undominated)
         return merged, min(left, cut)
 
-    def _judge(self, tree: Tree, states: States) -> float:
-        """Cost complete mappings by the model; returns their least score."""
-        states, _ = states.best(len(states))
+    # -- complete mappings -------------------------------------------------------------------------------------
+
+    def _candidates(self, tree: Tree, states: States) -> MappingBatch:
+        """Complete partial mappings as mappings."""
         picks, order, along_x = tree.trail.loops(states.trail, tree.levels)
         factors = np.stack([each[picks[:, :, d]] for d, each in enumerate(self.lattice.divisors)], axis=2)
         orders = np.empty(factors.shape, np.int8)
-        for row in range(len(states)):
-            for level in range(tree.levels):
-                number = order[row, level]
-                innermost = tree.order_classes[number].loops if number >= 0 else ()
-                orders[row, level] = self.space.order(level, innermost, along_x[row, level])
+        for row, level in itertools.product(range(len(states)), range(tree.levels)):
+            innermost = tree.order_classes[order[row, level]].loops if order[row, level] >= 0 else ()
+            orders[row, level] = self.space.order(level, innermost, along_x[row, level])
         keep = np.broadcast_to(tree.keep, (len(states), *tree.keep.shape))
-        self.judge(MappingBatch(self.space.machine, self.space.problem, factors, orders, along_x, keep))
-        return float(states.score.min())
+        return MappingBatch(self.space.machine, self.space.problem, factors, orders, along_x, keep)
 
-    def judge(self, batch: MappingBatch) -> Floats:
-        """Objective of every mapping (inf for those that do not fit); the best one is remembered."""
-        result = self.model.evaluate(batch)
-        values = objective_values(result, self.objective, self.space.machine.cycle_s)
+    def _polish(self) -> None:
+        """Take the best neighbour of the best mapping while there is a better one."""
+        while self.best.batch is not None and not self._late():
+            before = self.best.value
+            self._judge(neighbours(self.space, self.best.batch, 0))
+            if self.best.value >= before:
+                break
+
+    def _judge(self, batch: MappingBatch) -> None:
+        """Cost the mappings by the model and remember the best one."""
+        values = objective_values(self.model.evaluate(batch), self.objective, self.space.machine.cycle_s)
         self.best.evaluated += len(batch)
         if len(values) and values.min() < self.best.value:
-            index = int(values.argmin())
-            one = slice(index, index + 1)
-            self.best.value = float(values[index])
+            one = [int(values.argmin())]
+            self.best.value = float(values.min())
             self.best.batch = MappingBatch(
                 batch.machine, batch.problem, batch.factors[one], batch.order[one], batch.along_x[one], batch.keep[one]
             )
-        return values
+
+
+def _split(portions: Iterator[tuple[States, States]], settled: Iterable[States]) -> Iterator[States]:
+    """The states that wait for more loops; the others are appended to ``settled``."""
+    assert isinstance(settled, list)
+    for done, waiting in portions:
+        settled.append(done)
+        yield waiting
+
+
+def _merged(parts: list[States], width: int, undominated: bool) -> tuple[States, float]:
+    states = States.join(parts)
+    return (states.undominated() if undominated else states).best(width)
 
 
 def objective_values(result: BatchResult, objective: Objective, cycle_s: float) -> Floats:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.arch.machine import Fanout
+from camel_plugin.arch.machine import Fanout, Node
 from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.lattice import Bools, Ints
 from camel_plugin.engine.native.mapspace import MapSpace
@@ -28,21 +30,55 @@ def neighbours(space: MapSpace, batch: MappingBatch, row: int) -> MappingBatch:
     turns a spatial loop to the other axis, or changes the bypasses.
     """
     start = _Mapping(*(each[row] for each in (batch.factors, batch.order, batch.along_x, batch.keep)))
-    steps = [*_moved_factors(start), *_reordered(start), *_turned(space, start), *_bypassed(space, start)]
+    return _legal(space, [*_moved_factors(start), *_reordered(start), *_turned(space, start), *_bypassed(space, start)])
+
+
+def variants(space: MapSpace, batch: MappingBatch, most: int) -> MappingBatch | None:
+    """All mappings with the factors and bypasses of those in ``batch``, whatever their orders and placements.
+
+    Returns:
+        None if there are more than ``most``.
+    """
+    found: list[_Mapping] = []
+    _, rows = np.unique(batch.factors.reshape(len(batch), -1), axis=0, return_index=True)
+    for row in rows:
+        factors, keep = batch.factors[row], batch.keep[row]
+        options = [list(_arrangements(node, loops)) for node, loops in zip(space.nodes, factors, strict=True)]
+        if len(found) + math.prod(map(len, options)) > most:
+            return None
+        for choice in itertools.product(*options):
+            order, along_x = zip(*choice, strict=True)
+            found.append(_Mapping(factors, np.array(order), np.array(along_x), keep))
+    return _legal(space, found)
+
+
+def _arrangements(node: Node, factors: Ints) -> Iterator[tuple[list[int], list[bool]]]:
+    """Orders (outermost first) and placements of one node's loops."""
+    loops = np.flatnonzero(factors > 1).tolist()
+    idle = np.flatnonzero(factors == 1).tolist()
+    for order in itertools.permutations(loops):
+        for columns in range(len(loops) + 1) if isinstance(node, Fanout) else (0,):
+            x = order[len(loops) - columns :]
+            sizes = (math.prod(int(factors[d]) for d in x), math.prod(int(factors[d]) for d in set(loops) - set(x)))
+            if not isinstance(node, Fanout) or (sizes[0] <= node.mesh_x and sizes[1] <= node.mesh_y):
+                yield [*idle, *order], [d in x for d in range(len(factors))]
+
+
+def _legal(space: MapSpace, steps: Sequence[_Mapping]) -> MappingBatch:
+    """Those of ``steps`` that the constraints allow."""
+    levels, dims = len(space.nodes), len(space.divisors)
+    storages, spaces = len(space.machine.storages), len(space.problem.dataspaces)
     result = MappingBatch(
         space.machine,
         space.problem,
-        np.array([step.factors for step in steps], np.int64).reshape(-1, *start.factors.shape),
-        np.array([step.order for step in steps], np.int8).reshape(-1, *start.order.shape),
-        np.array([step.along_x for step in steps], np.bool_).reshape(-1, *start.along_x.shape),
-        np.array([step.keep for step in steps], np.bool_).reshape(-1, *start.keep.shape),
+        np.array([step.factors for step in steps], np.int64).reshape(-1, levels, dims),
+        np.array([step.order for step in steps], np.int8).reshape(-1, levels, dims),
+        np.array([step.along_x for step in steps], np.bool_).reshape(-1, levels, dims),
+        np.array([step.keep for step in steps], np.bool_).reshape(-1, storages, spaces),
     )
     legal = space.legal(result)
-    return MappingBatch(
-        space.machine,
-        space.problem,
-        *(each[legal] for each in (result.factors, result.order, result.along_x, result.keep)),
-    )
+    parts = (each[legal] for each in (result.factors, result.order, result.along_x, result.keep))
+    return MappingBatch(space.machine, space.problem, *parts)
 
 
 def _moved_factors(start: _Mapping) -> list[_Mapping]:
