@@ -74,7 +74,7 @@ class Scores:
         spared = np.zeros(len(self._costs.spared))
         for place, s in self._bounds.storage_at.items():
             if place <= level:
-                spared[0] += self._containers.most[place] * (self._costs.spared[0, s] @ volumes)
+                spared += self._containers.most[place] * (self._costs.spared[:, s] @ volumes)
         return spared
 
     def _compulsory(self, level: int) -> Floats:
@@ -120,7 +120,7 @@ class Scores:
             copies = np.minimum(lattice.volume[-1] / lattice.volume[tile], self._containers.most[level + 1])
         energy = states.spent[:, 0] + least + outside[tile]
         energy -= states.spared[:, 0] * copies + self._spared[level][0]
-        times -= states.spared[:, 1:] * copies[:, None]
+        times -= states.spared[:, 1:] * copies[:, None] + self._spared[level][1:]
         time = times.max(axis=1)
         cycles = np.maximum(time / self._containers.reach[level + 1][tile], max(1.0, self._ports[level].max()))
         energy += states.leakage_J * time + cycles * self._leakage_J[level]
