@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from importlib.metadata import version as package_version
+from pathlib import Path
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.base import MapResult, Objective
@@ -36,8 +38,10 @@ class NativeEngine:
         self.progress = progress
 
     def version(self) -> str:
-        """Version of this package; the engine has no other part."""
-        return package_version("camel-plugin")
+        """Version of this package and a digest of the engine's own sources, so that no stale result survives a change."""
+        sources = sorted(Path(__file__).parent.glob("*.py"))
+        digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+        return f"{package_version('camel-plugin')}+{digest[:12]}"
 
     def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
         """The best mapping and a bound that no mapping is below.
