@@ -22,6 +22,7 @@ def eval_command(
     budget: options.Budget = options.BUDGET_S,
     jobs: options.Jobs = None,
     out: options.Out = None,
+    plots: options.Plots = False,
     as_json: options.AsJson = False,
     no_cache: options.NoCache = False,
 ) -> None:
@@ -34,11 +35,15 @@ def eval_command(
 
     from camel_plugin.cli.progress import MappingProgress
     from camel_plugin.engine.cache import Cache, default_folder
+    from camel_plugin.errors import InputError
     from camel_plugin.evaluate import compare
-    from camel_plugin.report import export, table
+    from camel_plugin.report import export, html, table
+    from camel_plugin.report.plots import write_plots
 
     if out is not None:
         export.check_writable(out)
+    elif plots:
+        raise InputError("plots are files", field="--plots", suggestion="say where with --out DIR")
     errors = Console(stderr=True)
     try:
         with MappingProgress(errors) as progress:
@@ -63,7 +68,9 @@ def eval_command(
         errors.print("interrupted; finished mappings are in the cache and will not be done again")
         raise typer.Exit(130) from None
     if out is not None:
-        export.write(result, out, extra=result.files)
+        export.write(result, out, extra={**result.files, html.FILE_NAME: html.render(result)})
+        if plots:
+            write_plots(result, out)
     if as_json:
         json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False)
         sys.stdout.write("\n")

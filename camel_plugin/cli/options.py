@@ -49,6 +49,7 @@ BUDGET_S = 2.0
 Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Mapping time of one distinct problem.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default one a core.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result.json, operations.csv, mappings ...")]
+Plots = Annotated[bool, typer.Option("--plots", help="Also draw plots into --out (extra report).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print result.json and nothing else.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Map anew, and store nothing.")]
 
