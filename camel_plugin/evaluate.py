@@ -186,6 +186,7 @@ class _Plan:
             ],
             coverage=asdict(step.coverage),
             notes=_notes(machine, placement),
+            unconfirmed=machine.unconfirmed,
             published=machine.published,
         )
 
@@ -237,11 +238,10 @@ def _versions(machine: Machine, step: Step) -> dict[str, str]:
 
 
 def _notes(machine: Machine, placement: Placement) -> list[str]:
-    notes = [f"unconfirmed: {constant}" for constant in machine.unconfirmed]
-    if placement.spills:
-        largest = max(placement.spills, key=lambda spill: spill.bytes)
-        notes.append(
-            f"{len(placement.spills)} of {len(placement.homes)} tensors rest in {machine.storages[0].name}; "
-            f"the largest is {largest.tensor} ({largest.bytes:.0f} bytes: {largest.reason})"
-        )
-    return notes
+    if not placement.spills:
+        return []
+    largest = max(placement.spills, key=lambda spill: spill.bytes)
+    return [
+        f"{len(placement.spills)} of {len(placement.homes)} tensors rest in {machine.storages[0].name}; "
+        f"the largest is {largest.tensor} ({largest.bytes:.0f} bytes: {largest.reason})"
+    ]

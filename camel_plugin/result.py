@@ -162,7 +162,8 @@ class StepResult:
         operations: in execution order.
         tensors: by first use.
         coverage: modelled, ignored, unsupported, not_reached.
-        notes: what the numbers hang on: unconfirmed constants, spills, choices made.
+        notes: what was decided on the way: what spills and why.
+        unconfirmed: assumed or recalled constants that the numbers hang on, with where they come from.
         published: what the machine's authors report, a reference and not a target.
         baselines: the same for the machines it is compared with.
         files: Timeloop v0.4 files behind the result, relative path -> text; not part of ``result.json``.
@@ -178,6 +179,7 @@ class StepResult:
     tensors: Sequence[TensorResult]
     coverage: Mapping[str, Sequence[str]]
     notes: Sequence[str] = ()
+    unconfirmed: Sequence[str] = ()
     published: str = ""
     baselines: Sequence[StepResult] = field(default_factory=tuple)
     files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -182,9 +182,18 @@ def remarks(result: StepResult) -> list[str]:
     if mapped:
         lines.append(_proof(mapped))
     lines += result.notes
+    lines += _unconfirmed("unconfirmed", result.unconfirmed)
     for label, baseline in machines(result)[1:]:
         lines += [f"{label}: {note}" for note in baseline.notes if note not in result.notes]
+        more = [constant for constant in baseline.unconfirmed if constant not in result.unconfirmed]
+        lines += _unconfirmed(f"unconfirmed in {label}", more)
     return lines
+
+
+def _unconfirmed(label: str, constants: Sequence[str]) -> list[str]:
+    """One line that names them; where each comes from stands in brackets behind it and in ``result.json``."""
+    names = "; ".join(constant.partition(" (")[0] for constant in constants)
+    return [f"{label} ({len(constants)}, sources in result.json): {names}"] if constants else []
 
 
 def _proof(mapped: Sequence[OperationResult]) -> str:

@@ -12,7 +12,7 @@ _SCALES: dict[str, tuple[tuple[str, float], ...]] = {
     "J s": (("J s", 1.0), ("mJ s", 1e-3), ("uJ s", 1e-6), ("nJ s", 1e-9), ("pJ s", 1e-12), ("fJ s", 1e-15)),
     "B": (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)),
     "MAC": (("TMAC", 1e12), ("GMAC", 1e9), ("MMAC", 1e6), ("kMAC", 1e3), ("MAC", 1.0)),
-    "m2": (("mm2", 1e-6), ("um2", 1e-12)),
+    "m2": (("mm2", 1e-6),),
     "count": (("", 1.0),),
     "ratio": (("", 1.0),),
 }

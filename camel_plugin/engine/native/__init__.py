@@ -38,7 +38,7 @@ class NativeEngine:
         self.progress = progress
 
     def version(self) -> str:
-        """Version of this package and a digest of the engine's own sources, so that no stale result survives a change."""
+        """Version of this package and a digest of the engine's sources: no stale result survives a change."""
         sources = sorted(Path(__file__).parent.glob("*.py"))
         digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
         return f"{package_version('camel-plugin')}+{digest[:12]}"
