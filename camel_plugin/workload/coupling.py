@@ -46,6 +46,7 @@ def find_reversible_blocks(
 
     A module counts if it has an ``inverse`` and two branches (``f``/``g`` or ``Fm``/``Gm``) and if its nodes
     really are ``y1 = x1 + F(x2)``, ``y2 = x2 + G(y1)``; any other is an ordinary module whose activations are stored.
+    F and G may read side inputs, values made outside of the block: these are kept, and the inverse reads them again.
 
     Args:
         nodes: of the graph.
@@ -80,7 +81,9 @@ def _match(
     members = {node.name for node in (*f, *g, *adds)}
     private = {output for node in (*f, *g) for output in node.outputs}
     leaks = any(private.intersection(node.inputs) for node in nodes if node.name not in members)
-    if leaks or _data_read(f, values) != {x2} or _data_read(g, values) != {y1}:
+    f_reads, g_reads = _data_read(f, values), _data_read(g, values)
+    coupled = x2 in f_reads and y1 in g_reads and not g_reads & {x1, x2} and (x1 == x2 or x1 not in f_reads)
+    if leaks or not coupled or private & (f_reads | g_reads):
         return None
     f_names, g_names = (tuple(node.name for node in branch) for branch in (f, g))
     return ReversibleBlock(path, x1, x2, y1, y2, f_names, g_names, f_out, g_out, adds[0].name, adds[1].name)

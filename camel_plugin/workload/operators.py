@@ -133,6 +133,8 @@ OPERATORS: Mapping[str, Operator] = {
     "constant_pad_nd": Operator("pad"),
     "expand": Operator("broadcast"),
     "repeat": Operator("broadcast"),
+    "upsample_nearest1d": Operator("upsample"),
+    "upsample_nearest2d": Operator("upsample"),
     "clone": Operator("copy"),
     "_to_copy": Operator("copy"),
     "copy": Operator("copy", ("src",)),

@@ -39,6 +39,7 @@ _ELEMENT_OPS: dict[str, int] = {
     "slice": 0,
     "pad": 0,
     "broadcast": 0,
+    "upsample": 0,
     "copy": 0,
     "unsupported": 0,
 }
@@ -293,6 +294,10 @@ def _unsupported(b: StepBuilder, node: Node) -> None:
         _produce(b, node, index, "unsupported", [_dy(b, node), b.tensor(value)], 0)
 
 
+def _sum_up(b: StepBuilder, node: Node) -> None:
+    _produce(b, node, 0, "reduce", [_dy(b, node)], math.prod(node.output_shapes[0]))
+
+
 def _pass_on_first(b: StepBuilder, node: Node) -> None:
     _hand_on(b, node, 0)
 
@@ -316,6 +321,7 @@ BACKWARD: dict[str, Callable[[StepBuilder, Node], None]] = {
     "avg_pool": _avg_pool,
     "reduce": _spread,
     "broadcast": _pass_on_first,
+    "upsample": _sum_up,
     "copy": _pass_on_first,
     "add": _add,
     "sub": _subtract,

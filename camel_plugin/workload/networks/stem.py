@@ -24,20 +24,18 @@ class Stem(nn.Sequential):
 
 
 class Classifier(nn.Module):
-    """Norm and ReLU (pre-activation networks), global average pool, linear layer.
+    """The norm and ReLU that the features of a pre-activation network still lack, global average pool, linear layer.
 
     Args:
         channels: channels in.
         classes: outputs.
-        preactivation: whether the features still lack their norm and ReLU.
     """
 
-    def __init__(self, channels: int, classes: int, *, preactivation: bool = True) -> None:
+    def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.activate = nn.Sequential()
-        if preactivation:
-            self.activate.add_module("norm", nn.BatchNorm2d(channels))
-            self.activate.add_module("relu", nn.ReLU())
+        self.activate.add_module("norm", nn.BatchNorm2d(channels))
+        self.activate.add_module("relu", nn.ReLU())
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(channels, classes)
 

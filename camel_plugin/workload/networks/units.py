@@ -38,28 +38,30 @@ class ReversibleBlock(nn.Module):
     Gomez et al., "The Reversible Residual Network", NeurIPS 2017, eq. 6 and 7.
 
     Args:
-        f: residual function of the second half; keeps the shape.
+        f: residual function of the second half; keeps the shape. It is given the side inputs too.
         g: residual function of the new first half; keeps the shape.
+        dim: of the channels.
     """
 
-    def __init__(self, f: nn.Module, g: nn.Module) -> None:
+    def __init__(self, f: nn.Module, g: nn.Module, dim: int = 1) -> None:
         super().__init__()
         self.f = f
         self.g = g
+        self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, ...) with even C; the shape is kept."""
-        x1, x2 = x.chunk(2, dim=1)
-        y1 = x1 + self.f(x2)
+    def forward(self, x: Tensor, *side: Tensor) -> Tensor:
+        """A tensor with an even number of channels -> one of the same shape."""
+        x1, x2 = x.chunk(2, dim=self.dim)
+        y1 = x1 + self.f(x2, *side)
         y2 = x2 + self.g(y1)
-        return torch.cat([y1, y2], dim=1)
+        return torch.cat([y1, y2], dim=self.dim)
 
-    def inverse(self, y: Tensor) -> Tensor:
-        """The ``x`` for which ``forward(x)`` is ``y``, up to rounding."""
-        y1, y2 = y.chunk(2, dim=1)
+    def inverse(self, y: Tensor, *side: Tensor) -> Tensor:
+        """The ``x`` for which ``forward(x, *side)`` is ``y``, up to rounding."""
+        y1, y2 = y.chunk(2, dim=self.dim)
         x2 = y2 - self.g(y1)
-        x1 = y1 - self.f(x2)
-        return torch.cat([x1, x2], dim=1)
+        x1 = y1 - self.f(x2, *side)
+        return torch.cat([x1, x2], dim=self.dim)
 
 
 class TwoStreamUnit(nn.Module):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from camel_plugin.workload.capture import capture
 from camel_plugin.workload.networks.resnet import resnet
-from camel_plugin.workload.networks.resnet50 import resnet50
+from camel_plugin.workload.networks.resnet_imagenet import resnet50
 from camel_plugin.workload.networks.revnet import revnet
 from camel_plugin.workload.step import TensorKind
 from camel_plugin.workload.training import lower

@@ -1,0 +1,227 @@
+"""DuDNN, the duplex network of CAMEL: Zhang et al., HPCA 2024 (arXiv 2305.03148v3).
+
+A frozen pre-trained backbone and a small trainable reversible branch see the same input. The branch reads a pooled input
+and pooled intermediate outputs of the backbone, and has no batch norm. The paper names its parts and the number of
+reversible blocks (Branch-6, -8, -12); the sizes of the branch cannot be read there. Every argument below except
+``backbone`` and ``blocks`` is therefore an ASSUMPTION of ours. The paper's comparisons are built by ``method``:
+
+- ``DuDNN``: the branch, its connections and the classifier are trained.
+- ``FI``: the backbone alone, all of it trained (fine-tuned irreversible network).
+- ``CA``: the backbone alone, only its classifier trained.
+- ``BO``: the branch alone, without connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from camel_plugin.workload.networks.backbone import Backbone
+from camel_plugin.workload.networks.resnet_imagenet import resnet50
+from camel_plugin.workload.networks.units import ReversibleBlock
+
+Method = Literal["DuDNN", "FI", "CA", "BO"]
+
+BACKBONES: dict[str, Callable[[int], Backbone]] = {
+    "resnet50": lambda classes: resnet50(classes=classes),
+}
+"""Name -> a backbone with so many classes."""
+
+
+class ConvBranch(nn.Sequential):
+    """Two 3x3 convolutions with a ReLU between them, without norm.
+
+    Args:
+        channels: of input and output.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.add_module("conv1", nn.Conv2d(channels, channels, 3, padding=1))
+        self.add_module("relu", nn.ReLU())
+        self.add_module("conv2", nn.Conv2d(channels, channels, 3, padding=1))
+
+
+class Connected(nn.Module):
+    """A residual function that adds a projected side input to its own: ``body(x + project(side))``.
+
+    Args:
+        body: the residual function.
+        channels: of ``x``.
+        side_channels: of the side input, whose grid may be coarser than that of ``x``: it is repeated then.
+    """
+
+    def __init__(self, body: nn.Module, channels: int, side_channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(side_channels, channels, 1)
+        self.body = body
+
+    def forward(self, x: Tensor, side: Tensor) -> Tensor:
+        """(N, channels, H, W) and (N, side_channels, h, w) -> (N, channels, H, W)."""
+        side = functional.interpolate(self.project(side), size=x.shape[2:])
+        return self.body(x + side)  # type: ignore[no-any-return]
+
+
+class ImageBranch(nn.Module):
+    """Pooled image, one convolution, reversible blocks, global average pool.
+
+    Args:
+        taps: channels of each block's side input; 0 for a block without one.
+        channels: of each of the two streams, hence of every convolution.
+        grid: rows and columns, to which the image is pooled.
+        tap_grid: rows and columns, to which the side inputs are pooled.
+    """
+
+    def __init__(self, taps: Sequence[int], channels: int, grid: int, tap_grid: int) -> None:
+        super().__init__()
+        self.width = 2 * channels
+        self.pool = nn.AdaptiveAvgPool2d(grid)
+        self.pool_tap = nn.AdaptiveAvgPool2d(tap_grid)
+        self.stem = nn.Conv2d(3, 2 * channels, 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for tap in taps:
+            f = Connected(ConvBranch(channels), channels, tap) if tap else ConvBranch(channels)
+            self.blocks.append(ReversibleBlock(f, ConvBranch(channels)))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 2 channels, grid, grid)."""
+        return self.stem(self.pool(x))  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 2 channels, grid, grid) -> (N, 2 channels)."""
+        return x.mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The branch alone: (N, 3, H, W) -> (N, 2 channels)."""
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.features(x)
+
+
+class ClassifierOnly(nn.Module):
+    """A classifier on a frozen backbone, which stays in evaluation mode: its batch norms keep their statistics.
+
+    Args:
+        backbone: to be frozen; loses its own classifier.
+        features: that the new classifier reads.
+        classes: outputs.
+    """
+
+    def __init__(self, backbone: Backbone, features: int, classes: int) -> None:
+        super().__init__()
+        del backbone.classifier
+        self.backbone = backbone.requires_grad_(False)
+        self.classifier = nn.Linear(features, classes)
+
+    def train(self, mode: bool = True) -> ClassifierOnly:
+        """Training mode for all but the backbone."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The backbone's input -> (N, classes)."""
+        return self.classifier(self.backbone.encode(x))  # type: ignore[no-any-return]
+
+
+class DuDNN(ClassifierOnly):
+    """Frozen backbone and branch side by side; the classifier reads the features of both.
+
+    Args:
+        backbone: to be frozen.
+        branch: with a connection from the backbone for each block.
+        after: for each block, the unit of the backbone that it is connected to.
+        classes: outputs.
+        interleave: run each block as soon as its connection is there, instead of the whole backbone first. That
+            saves the connections their wait and makes the activations of the branch wait instead.
+    """
+
+    def __init__(
+        self, backbone: Backbone, branch: ImageBranch, after: Sequence[int], classes: int, interleave: bool
+    ) -> None:
+        super().__init__(backbone, backbone.width + branch.width, classes)
+        self.branch = branch
+        self.after = tuple(after)
+        self.interleave = interleave
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The backbone's input -> (N, classes)."""
+        x = self.backbone.embed(image)
+        if not self.interleave:
+            x, sides = self._through_backbone(x, 0, len(self.backbone.units()))
+        z = self.branch.embed(image)
+        begin = 0
+        for block, unit in zip(self.branch.blocks, self.after, strict=True):
+            if self.interleave:
+                x, sides = self._through_backbone(x, begin, unit + 1)
+                begin = unit + 1
+            z = block(z, sides.pop(0))
+        return self.classifier(torch.cat([self.backbone.features(x), self.branch.features(z)], 1))  # type: ignore[no-any-return]
+
+    def _through_backbone(self, x: Tensor, begin: int, end: int) -> tuple[Tensor, list[Tensor]]:
+        """Units ``begin`` to ``end`` of the backbone, and the pooled connections taken there."""
+        sides = []
+        for index, unit in enumerate(self.backbone.units()[begin:end], begin):
+            x = unit(x)
+            if index in self.after:
+                sides.append(self.branch.pool_tap(self.backbone.tap(x)))
+        return x, sides
+
+
+class BranchOnly(nn.Module):
+    """A branch without a backbone, and its classifier."""
+
+    def __init__(self, branch: ImageBranch, classes: int) -> None:
+        super().__init__()
+        self.branch = branch
+        self.classifier = nn.Linear(branch.width, classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, classes)."""
+        return self.classifier(self.branch(image))  # type: ignore[no-any-return]
+
+
+def dudnn(
+    backbone: str,
+    blocks: int,
+    method: Method = "DuDNN",
+    channels: int = 64,
+    grid: int = 28,
+    tap_grid: int = 7,
+    classes: int = 10,
+    interleave: bool = False,
+) -> nn.Module:
+    """DuDNN, or what the paper compares it with.
+
+    Args:
+        backbone: a name of ``BACKBONES``.
+        blocks: reversible blocks of the branch, connected to evenly spread units of the backbone.
+        method: ``DuDNN``, ``FI``, ``CA`` or ``BO``.
+        channels: of each stream of the branch.
+        grid: rows and columns of the branch.
+        tap_grid: rows and columns of the connections.
+        classes: outputs.
+        interleave: see :class:`DuDNN`.
+    """
+    if backbone not in BACKBONES:
+        raise ValueError(f"no backbone {backbone!r}; valid: {', '.join(BACKBONES)}")
+    if method == "BO":
+        return BranchOnly(ImageBranch([0] * blocks, channels, grid, tap_grid), classes)
+    network = BACKBONES[backbone](classes)
+    if method == "FI":
+        return network
+    if method == "CA":
+        return ClassifierOnly(network, network.width, classes)
+    if method != "DuDNN":
+        raise ValueError(f"no method {method!r}; valid: {', '.join(get_args(Method))}")
+    units = len(network.units())
+    if blocks > units:
+        raise ValueError(f"{blocks} blocks need as many units of the backbone, which has {units}")
+    after = [units * (index + 1) // blocks - 1 for index in range(blocks)]
+    branch = ImageBranch([network.tap_channels[unit] for unit in after], channels, grid, tap_grid)
+    return DuDNN(network, branch, after, classes, interleave)
