@@ -40,62 +40,84 @@ class Order:
 def orders(problem: Problem, live: frozenset[int]) -> tuple[Order, ...]:
     """The orders worth trying while the dataspaces ``live`` may still be reused, best of each class only."""
     dims = [d for d, bound in enumerate(problem.bounds) if bound > 1]
-    runs = {t: _runs(problem, t, dims) for t in live}
-    groups = _alike(runs, dims)
+    reuses = {t: _Reuse.of(problem, t, dims) for t in live}
+    groups = _alike(reuses, dims)
     found: set[tuple[tuple[int, Dims], ...]] = set()
-    for reuse in _sequences(frozenset(), groups, runs):
+    for reuse in _sequences(frozenset(), groups, reuses):
         found.add(tuple(sorted(reuse.items())))
     best = [a for a in found if not any(a != b and _covers(b, a) for b in found)]
-    return tuple(sorted((_order(dict(reuse)) for reuse in best), key=lambda order: (order.stages, order.reused)))
+    return tuple(sorted((_order(dict(reuse), reuses) for reuse in best), key=lambda order: (order.stages, order.reused)))
 
 
-def _runs(problem: Problem, t: int, dims: list[int]) -> tuple[Dims, ...]:
-    """Maximal sets of loops over which dataspace ``t`` is reused, wholly or by overlap."""
-    names = problem.dimensions
-    dataspace = problem.dataspaces[t]
-    idle = frozenset(d for d in dims if names[d] not in dataspace.dimensions)
-    sliding = [frozenset(d for d in dims if names[d] in {dim for dim, _ in rank}) for rank in dataspace.projection]
-    return tuple({idle | loops for loops in sliding if len(loops) > 1} or {idle})
+@dataclass(frozen=True)
+class _Reuse:
+    """Loops over which a dataspace is reused.
+
+    Attributes:
+        idle: loops that do not move its tile; they must stand inside all that do.
+        sliding: for each rank, the loops that shift the tile along it with overlap.
+    """
+
+    idle: Dims
+    sliding: tuple[Dims, ...]
+
+    @classmethod
+    def of(cls, problem: Problem, t: int, dims: list[int]) -> _Reuse:
+        """Those of dataspace ``t``."""
+        names = problem.dimensions
+        dataspace = problem.dataspaces[t]
+        ranks = [frozenset(d for d in dims if names[d] in {dim for dim, _ in rank}) for rank in dataspace.projection]
+        return cls(
+            frozenset(d for d in dims if names[d] not in dataspace.dimensions),
+            tuple(rank for rank in ranks if len(rank) > 1),
+        )
+
+    def goes_on(self, inside: Dims, group: Dims) -> bool:
+        """The loops ``group`` around the loops ``inside`` bring more reuse."""
+        if group <= self.idle:
+            return inside <= self.idle
+        return any(group <= rank and inside <= self.idle | rank for rank in self.sliding)
 
 
-def _alike(runs: dict[int, tuple[Dims, ...]], dims: list[int]) -> list[Dims]:
-    """Dimensions grouped by the runs they belong to; those in none are left out."""
+def _alike(reuses: dict[int, _Reuse], dims: list[int]) -> list[Dims]:
+    """Dimensions grouped by what they mean to every dataspace; those that bring no reuse are left out."""
     groups: dict[tuple[tuple[bool, ...], ...], set[int]] = {}
     for d in dims:
-        signature = tuple(tuple(d in run for run in runs[t]) for t in sorted(runs))
+        signature = tuple((d in r.idle, *(d in rank for rank in r.sliding)) for _, r in sorted(reuses.items()))
         if any(map(any, signature)):
             groups.setdefault(signature, set()).add(d)
     return [frozenset(group) for group in groups.values()]
 
 
-def _sequences(inside: Dims, groups: list[Dims], runs: dict[int, tuple[Dims, ...]]) -> Iterator[dict[int, Dims]]:
+def _sequences(inside: Dims, groups: list[Dims], reuses: dict[int, _Reuse]) -> Iterator[dict[int, Dims]]:
     """Reuse of every dataspace for each sequence of groups, until none is reused any more."""
-    if not runs:
-        yield {}
-        return
     grown = False
     for group in groups:
-        loops = inside | group
-        alive = {t: kept for t, sets in runs.items() if (kept := tuple(run for run in sets if loops <= run))}
+        alive = {t: reuse for t, reuse in reuses.items() if reuse.goes_on(inside, group)}
         if not alive:
             continue
         grown = True
-        over = {t: inside for t in runs if t not in alive}
-        for rest in _sequences(loops, [other for other in groups if other is not group], alive):
+        over = {t: inside for t in reuses if t not in alive}
+        for rest in _sequences(inside | group, [other for other in groups if other is not group], alive):
             yield over | rest
     if not grown:
-        yield dict.fromkeys(runs, inside)
+        yield dict.fromkeys(reuses, inside)
 
 
 def _covers(better: tuple[tuple[int, Dims], ...], worse: tuple[tuple[int, Dims], ...]) -> bool:
     return all(a[1] >= b[1] for a, b in zip(better, worse, strict=True))
 
 
-def _order(reuse: dict[int, Dims]) -> Order:
+def _order(reuse: dict[int, Dims], reuses: dict[int, _Reuse]) -> Order:
     sets = sorted({loops for loops in reuse.values() if loops}, key=len)
     inner = [frozenset[int](), *sets]
+    reused = tuple(tuple(t for t in sorted(reuse) if reuse[t] == loops) for loops in sets)
     return Order(
-        stages=tuple(tuple(sorted(b - a)) for a, b in zip(inner, sets, strict=False)),
-        reused=tuple(tuple(t for t in sorted(reuse) if reuse[t] == loops) for loops in sets),
+        # Within a stage, loops that do not move the tile stand inside those that shift it.
+        stages=tuple(
+            tuple(sorted(b - a, key=lambda d, t=spaces[0]: (d not in reuses[t].idle, d)))
+            for a, b, spaces in zip(inner, sets, reused, strict=False)
+        ),
+        reused=reused,
         none=tuple(t for t in sorted(reuse) if not reuse[t]),
     )

@@ -136,6 +136,7 @@ class Scores:
             if not live or not rows.size:
                 continue
             tile, dear, overlaps = states.tile[rows], cost[rows], states.overlaps[rows]
+            idles, shift = states.idles[rows], states.shift[rows]
             index = np.unravel_index(tile, self._lattice.shape)
             room = [
                 (n - 1 - i) * stride
@@ -149,11 +150,11 @@ class Scores:
                     full = full + sum(room[d] for d in stage)
                     seen += stage
                     for t in reused:
+                        density = self._lattice.density[t]
                         still = tile + sum(room[d] for d in seen if d in self.idle[t])
-                        words = np.where(
-                            overlaps[:, t], self._lattice.touched[t, full], self._lattice.density[t, still]
-                        )
-                        saved += dear[:, t] * np.maximum(0.0, 1 - words / self._lattice.density[t, tile])
+                        words = np.where(idles[:, t], density[still], density[tile])
+                        words = np.where(overlaps[:, t], self._lattice.touched[t, full], words)
+                        saved += dear[:, t] * np.maximum(0.0, 1 - shift[:, t] * words / density[tile])
                 np.maximum(best, saved, out=best)
             least[rows] -= best
         return least

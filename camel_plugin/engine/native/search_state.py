@@ -23,7 +23,9 @@ class States:
         pending: [n, Q, T] decided but for the reuse that loops further out may still bring.
         asked: [n, T] words that the next storage outside is asked for, over all instances.
         live: [n, T] no loop that changes the dataspace's tile stands outside it so far.
-        overlaps: [n, T] loops that shift the tile may reuse its overlap with the last one.
+        idles: [n, T] loops that do not change the tile bring reuse.
+        overlaps: [n, T] loops that shift the tile bring reuse of its overlap with the last one.
+        shift: [n, T] share of the words still asked for once neighbours hand on theirs when the tile shifts.
         spared: [n, Q] first reads and fills of partial sums that Timeloop does not count.
         leakage_J: [n] per cycle, of all levels inside.
         order: [n] number of the order class of a node that still gets loops, -1 for none.
@@ -36,7 +38,9 @@ class States:
     pending: Floats
     asked: Floats
     live: Bools
+    idles: Bools
     overlaps: Bools
+    shift: Floats
     spared: Floats
     leakage_J: Floats
     order: Ints
@@ -54,6 +58,10 @@ class States:
         """The same states with other columns."""
         return replace(self, **columns)
 
+    def _reuse(self) -> Floats:
+        """[n, 3 T] less is better: no reuse over idle loops, none over shifts, share left by neighbours."""
+        return np.concatenate([~self.idles, ~self.overlaps, self.shift], axis=1)
+
     @staticmethod
     def join(parts: list[States]) -> States:
         """All states of ``parts``, of which there is at least one."""
@@ -70,7 +78,7 @@ class States:
     def undominated(self) -> States:
         """Without states that another one of the same tile, dataspaces and order beats in every respect."""
         pending = self.pending.reshape(len(self), -1)
-        costs = np.column_stack([self.spent, pending, self.asked, self.overlaps, self.leakage_J, -self.spared])
+        costs = np.column_stack([self.spent, pending, self.asked, self._reuse(), self.leakage_J, -self.spared])
         costs = costs[:, (costs != costs[:1]).any(axis=0)]
         bits = self.live @ (1 << np.arange(self.live.shape[1]))
         group = (self.tile * (1 << self.live.shape[1]) + bits) * (int(self.order.max(initial=0)) + 2) + self.order + 1

@@ -69,7 +69,9 @@ class Tree:
             pending=np.zeros((1, resources, spaces)),
             asked=np.full((1, spaces), float(self.macs)),
             live=np.zeros((1, spaces), np.bool_),
+            idles=np.zeros((1, spaces), np.bool_),
             overlaps=np.zeros((1, spaces), np.bool_),
+            shift=np.ones((1, spaces)),
             spared=np.zeros((1, resources)),
             leakage_J=np.zeros(1),
             order=np.full(1, -1),
@@ -96,25 +98,30 @@ class Tree:
         tile = self._grown(parent.tile, picks)
         index, index_after = self._index(parent.tile), self._index(tile)
         used = factors.prod(axis=1).astype(np.float64)
-        sent, live, overlaps = np.ones(parent.asked.shape), parent.live.copy(), parent.overlaps.copy()
+        sent, live, idles = np.ones(parent.asked.shape), parent.live.copy(), parent.idles.copy()
+        shift = parent.shift.copy()
         copies = np.ones(len(parent))
         into_compute = level == self.levels - 1
         for t, dataspace in enumerate(self.space.problem.dataspaces):
-            shifted = np.zeros(len(parent), np.bool_)
+            shifted, longest = np.zeros(len(parent), np.bool_), np.ones(len(parent))
             for rank in dataspace.projection:
                 places = [dims.index(dim) for dim, _ in rank]
                 steps = [coef * lattice.divisors[d][index[:, d]] for d, (_, coef) in zip(places, rank, strict=True)]
-                sent[:, t] *= _distinct([factors[:, d] for d in places], steps)
+                different = _distinct([factors[:, d] for d in places], steps)
+                sent[:, t] *= different
                 for a, b in itertools.permutations(places, 2):
-                    shifted |= (factors[:, a] > 1) & (index_after[:, b] < lattice.shape[b] - 1)
+                    shifts = (factors[:, a] > 1) & (index_after[:, b] < lattice.shape[b] - 1)
+                    longest = np.where(shifts, np.maximum(longest, different), longest)
+                    shifted |= shifts
             inside, outside = lattice.boxes[t, parent.tile], lattice.density[t, tile] * lattice.volume[tile]
-            if into_compute or self._kept_by(level + 1, t):
-                # A neighbour may hand on what it held a step before: then only words new to the array are sent.
+            if into_compute:
+                # A neighbour hands on what it held a step before, to all but those at the edge.
+                idles[:, t] = sent[:, t] < used
+                shift[:, t] = 1 / longest
+                live[:, t] = idles[:, t] | shifted
+            elif self._kept_by(level + 1, t):
                 least = np.maximum(1.0, lattice.touched[t, tile] * lattice.volume[tile] / inside)
                 sent[:, t] = np.where(shifted, np.minimum(sent[:, t], least), sent[:, t])
-            if into_compute:
-                live[:, t] = shifted | (sent[:, t] < used)
-                overlaps[:, t] = shifted
             if dataspace.read_write:
                 copies *= np.maximum(1.0, used / np.maximum(1.0, outside / inside))
         shrunk = np.where(np.arange(parent.spent.shape[1]) > 0, 1 / used[:, None], 1.0)
@@ -124,7 +131,8 @@ class Tree:
             pending=parent.pending * shrunk[:, :, None],
             asked=parent.asked * sent / used[:, None],
             live=live,
-            overlaps=overlaps,
+            idles=idles,
+            shift=shift,
             spared=parent.spared * shrunk * copies[:, None],
             leakage_J=parent.leakage_J * used,
         )
@@ -170,27 +178,31 @@ class Tree:
         """The states once the loops ``picks`` [n, D] stand around them in the given order."""
         lattice = self.lattice
         pending, asked, live = parent.pending.copy(), parent.asked.copy(), parent.live.copy()
-        so_far = np.zeros_like(picks)
-        unmoved = np.ones(live.shape, np.bool_)
-        idle_so_far = [np.zeros_like(picks) for _ in self.scores.idle]
-        tile = parent.tile
+        shift = parent.shift.copy()
+        so_far, tile = np.zeros_like(picks), parent.tile
+        moved = np.zeros(live.shape, np.bool_)
+        idle_picks = [np.zeros_like(picks) for _ in self.scores.idle]
         for k, (stage, reused) in enumerate(zip(order.stages, order.reused, strict=True)):
             so_far[:, stage] = picks[:, stage]
             tile = self._grown(parent.tile, so_far)
             closed = picks[:, [d for later in order.stages[k + 1 :] for d in later]].any(axis=1)
             for t, idle in enumerate(self.scores.idle):
                 quiet = [d for d in stage if d in idle]
-                idle_so_far[t][:, quiet] = picks[:, quiet] * unmoved[:, t, None]
-                unmoved[:, t] &= ~picks[:, [d for d in stage if d not in idle]].any(axis=1)
+                idle_picks[t][:, quiet] = picks[:, quiet] * ~moved[:, t, None]
+                moved[:, t] |= picks[:, [d for d in stage if d not in idle]].any(axis=1)
             for t in reused:
-                words = lattice.density[t, self._grown(parent.tile, idle_so_far[t])]
+                words = lattice.density[t, self._grown(parent.tile, idle_picks[t])]
+                words = np.where(parent.idles[:, t], words, lattice.density[t, parent.tile])
                 words = np.where(parent.overlaps[:, t], lattice.touched[t, tile], words)
                 share = np.minimum(1.0, words / lattice.density[t, parent.tile])
+                share *= np.where(moved[:, t], shift[:, t], 1.0)
                 pending[:, :, t] *= share[:, None]
                 asked[:, t] *= share
-                live[:, t] &= ~closed & (parent.overlaps[:, t] | unmoved[:, t])
+                stays = parent.overlaps[:, t] | (shift[:, t] < 1) | ~moved[:, t]
+                shift[:, t] = np.where(moved[:, t], 1.0, shift[:, t])
+                live[:, t] &= ~closed & stays
         live[:, list(order.none)] &= ~picks.any(axis=1)[:, None]
-        return parent.but(tile=tile, pending=pending, asked=asked, live=live)
+        return parent.but(tile=tile, pending=pending, asked=asked, live=live, shift=shift)
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the storage ``level`` over which nothing inside is reused; in portions."""
@@ -212,7 +224,9 @@ class Tree:
         storage = self.space.nodes[level]
         assert isinstance(storage, Storage)
         pending, asked = states.pending.copy(), states.asked.copy()
-        live, overlaps = states.live.copy(), states.overlaps.copy()
+        live, idles, overlaps, shift = (
+            each.copy() for each in (states.live, states.idles, states.overlaps, states.shift)
+        )
         spared = states.spared + self.lattice.boxes[:, -1] @ self.costs.spared[:, s].T
         # What is no longer live is spent, apart from words asked of storages further out.
         for t in np.flatnonzero(self.keep[s]):
@@ -221,9 +235,11 @@ class Tree:
         pending *= live[:, None, :]
         for t in np.flatnonzero(self.keep[s]):
             if self.costs.parent[s, t] >= 0:
+                pending[:, :, t] *= shift[:, t, None]
                 asked[:, t] = self.macs * self.lattice.density[t, states.tile]
                 pending[:, :, t] += asked[:, t, None] * self.costs.filled[:, s, t]
-                live[:, t] = overlaps[:, t] = True
+                live[:, t] = idles[:, t] = overlaps[:, t] = True
+                shift[:, t] = 1.0
             else:
                 spent += pending[:, :, t]
                 asked[:, t], pending[:, :, t], live[:, t] = 0.0, 0.0, False
@@ -232,7 +248,9 @@ class Tree:
             pending=pending,
             asked=asked,
             live=live,
+            idles=idles,
             overlaps=overlaps,
+            shift=shift,
             spared=spared,
             leakage_J=states.leakage_J + storage.energy.leakage_J_per_cycle,
         )
