@@ -29,13 +29,17 @@ class NativeEngine:
     Args:
         rules: which of Timeloop's accounting rules to follow.
         progress: told the state of a long search.
+        keep_on_interrupt: Ctrl-C ends the search with the best mapping so far, if there is one.
     """
 
     name = "native"
 
-    def __init__(self, rules: Rules = TIMELOOP, progress: Progress | None = None) -> None:
+    def __init__(
+        self, rules: Rules = TIMELOOP, progress: Progress | None = None, keep_on_interrupt: bool = False
+    ) -> None:
         self.rules = rules
         self.progress = progress
+        self.keep_on_interrupt = keep_on_interrupt
 
     def version(self) -> str:
         """Version of this package and a digest of the engine's sources: no stale result survives a change."""
@@ -57,7 +61,11 @@ class NativeEngine:
         space = MapSpace(machine, problem)
         model = Model(machine, problem, self.rules)
         search = Search(space, model, Objective(objective), budget_s, self.progress)
-        search.run()
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            if not self.keep_on_interrupt or search.best.batch is None:
+                raise
         best = search.best
         if best.batch is None:
             if math.isfinite(search.bound):

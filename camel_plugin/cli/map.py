@@ -1,0 +1,90 @@
+"""``camel map``: the best mapping of a problem, as ``timeloop-mapper`` would look for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
+from camel_plugin.cli.options import ObjectiveName, ObjectiveOption
+
+if TYPE_CHECKING:
+    from camel_plugin.engine.base import MapResult
+
+BUDGET_S = 60.0
+"""Default wall-clock budget; most problems need a second."""
+
+Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Most seconds to search.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for mapping.yaml and stats.json.")]
+
+
+def map_command(
+    arch: ArchFiles,
+    problem: ProblemFiles,
+    ert: ErtFile = None,
+    objective: ObjectiveOption = ObjectiveName.EDP,
+    budget: Budget = BUDGET_S,
+    as_json: AsJson = False,
+    out: Out = None,
+) -> None:
+    """The best mapping on any Timeloop v0.4 files, proven optimal or with the gap to a bound."""
+    import json
+
+    from rich.console import Console
+
+    from camel_plugin.arch.v04 import read_machine, read_problem, write_mapping
+    from camel_plugin.cli.model import arch_sources, print_evaluation
+    from camel_plugin.engine.base import Objective
+    from camel_plugin.engine.native import NativeEngine
+
+    layer = read_problem(problem)
+    machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
+    errors = Console(stderr=True)
+    with errors.status("searching (Ctrl-C stops with the best so far)") as status:
+
+        def progress(value: float, bound: float) -> None:
+            gap = 1 - bound / value if value > 0 else 0.0
+            status.update(f"best {objective.value} {value:.5g}, gap {gap:.2%} (Ctrl-C stops with the best so far)")
+
+        engine = NativeEngine(progress=progress, keep_on_interrupt=True)
+        result = engine.map(machine, layer, Objective(objective.value), budget)
+    text = write_mapping(result.mapping, machine, layer)
+    stats = map_json(result, text)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "mapping.yaml").write_text(text)
+        (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
+    if as_json:
+        print(json.dumps(stats, indent=2))
+        return
+    console = Console()
+    console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+    print_evaluation(result.evaluation, console, machine.unconfirmed if ert is None else ())
+    proof = "proven optimal" if result.optimality_gap == 0 else f"at most {result.optimality_gap:.2%} above the optimum"
+    console.print(
+        f"{objective.value} {result.value:.6g} {_unit(objective)}, {proof}; {result.evaluated:,} mappings costed "
+        f"in {result.wall_s:.2f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def map_json(result: MapResult, mapping: str) -> dict[str, Any]:
+    """A mapper's result as JSON: the evaluation, ``mapping`` as the text of a v0.4 file, and how good it is."""
+    from camel_plugin.cli.model import evaluation_json
+
+    return evaluation_json(result.evaluation) | {
+        "mapping": mapping,
+        "objective": result.objective.value,
+        "value": result.value,
+        "lower_bound": result.lower_bound,
+        "optimality_gap": result.optimality_gap,
+        "evaluated": result.evaluated,
+        "wall_s": result.wall_s,
+    }
+
+
+def _unit(objective: ObjectiveName) -> str:
+    return {ObjectiveName.EDP: "J s", ObjectiveName.ENERGY: "J", ObjectiveName.LATENCY: "s"}[objective]
