@@ -26,8 +26,11 @@ from camel_plugin.engine.native.search_polish import neighbours, variants
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
 
+FIRST_WIDTH, FIRST_PATTERNS = 48, 2
+"""Partial mappings kept per node, and bypass patterns tried, in the first round; it always runs to its end."""
+
 WIDTHS = (96, 1536, 12288)
-"""Partial mappings kept per node in each round."""
+"""Partial mappings kept per node in each of the other rounds."""
 
 CANDIDATES = 256
 """Complete mappings that the model costs per round and bypass pattern."""
@@ -86,9 +89,12 @@ class Search:
         """Search, leaving the result in ``best`` and the proven bound in ``bound`` (inf: there is no mapping)."""
         tables: Tables = {}
         containers = Containers(self.space, self.lattice)
-        trees = [
-            Tree(self.space, self.lattice, containers, keep, self.objective, tables) for keep in self.space.keeps
-        ]
+        patterns = sorted(self.space.keeps, key=lambda keep: -int(keep.sum()))
+        trees = [Tree(self.space, self.lattice, containers, keep, self.objective, tables) for keep in patterns]
+        deadline, self.deadline = self.deadline, np.inf
+        self._round(trees[:FIRST_PATTERNS], FIRST_WIDTH)
+        self.deadline = deadline
+        self._polish()
         for width in WIDTHS:
             left, scored = self._round(trees, width)
             self._polish()
@@ -143,7 +149,8 @@ class Search:
         self, trees: list[Tree], width: int, undominated: bool = True
     ) -> tuple[dict[Tree, States], float]:
         """Complete mappings by tree, and the least score left out."""
-        beam = {tree: tree.root() for tree in trees}
+        roots = {tree: tree.root() for tree in trees}
+        beam = {tree: root for tree, root in roots.items() if root.score[0] < self._limit()}
         lost = np.inf
         for tree in trees:
             tree.room, tree.left = 4 * width, np.inf

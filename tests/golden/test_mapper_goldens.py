@@ -1,0 +1,43 @@
+"""The native mapper against timeloop-mapper, which searched each case for a minute (mapper/cases.jsonl)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from timeloop_cases import machine
+
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.native import NativeEngine
+from camel_plugin.engine.native.model import evaluate
+from camel_plugin.workload.problem import Dataspace, Problem
+
+CASES = [json.loads(line) for line in (Path(__file__).parent / "mapper" / "cases.jsonl").read_text().splitlines()]
+
+
+def problem(case: dict[str, Any]) -> Problem:
+    dataspaces = tuple(
+        Dataspace(
+            space["name"],
+            tuple(tuple((dim, coefficient) for dim, coefficient in rank) for rank in space["projection"]),
+            space["read_write"],
+        )
+        for space in case["dataspaces"]
+    )
+    return Problem(tuple(case["bounds"]), tuple(case["bounds"].values()), dataspaces, case["kind"], case["id"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_no_worse_than_timeloop_in_a_hundredth_of_its_time(case: dict[str, Any]) -> None:
+    on, layer = machine(case["arch"]), problem(case)
+    result = NativeEngine().map(on, layer, Objective.EDP, budget_s=case["timeloop"]["wall_s"] / 100)
+    assert result.value <= case["timeloop"]["edp_J_cycle"] * on.cycle_s * (1 + 1e-9)
+    assert 0 < result.lower_bound <= result.value
+    again = evaluate(on, layer, result.mapping)
+    assert result.value == pytest.approx(again.energy_J * again.cycles * on.cycle_s, rel=1e-12)
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) == 10
