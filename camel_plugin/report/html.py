@@ -56,6 +56,7 @@ def render(result: StepResult) -> str:
             [label for label, _ in machines], [summary.total(machine).parts_J for _, machine in machines]
         ),
         areas=[(label, quantity(machine.totals.area_m2, "m2")) for label, machine in machines],
+        retentions=summary.retentions(result),
         has_edram=summary.has_edram(result),
         lifetimes=views.lifetimes(result, count=_LIFETIMES),
         operations=views.operations(result),

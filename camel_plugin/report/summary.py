@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from camel_plugin.report.units import quantity
 from camel_plugin.result import ENERGY_PARTS, LifetimeResult, OperationResult, StepResult
 
 PART_NAMES = dict(zip(ENERGY_PARTS, ("compute", "on-chip dynamic", "leakage", "refresh", "DRAM"), strict=True))
@@ -157,6 +158,12 @@ def longest_lifetimes(result: StepResult, count: int | None = 8) -> list[Longest
 def has_edram(result: StepResult) -> bool:
     """Whether any level of the machine has a retention time."""
     return bool(result.settings.get("retention_s")) or any(operation.lifetimes for operation in result.operations)
+
+
+def retentions(result: StepResult) -> str:
+    """Retention time of every eDRAM level, in words."""
+    levels = result.settings.get("retention_s") or {}
+    return ", ".join(f"{quantity(seconds, 's')} in {level}" for level, seconds in levels.items())
 
 
 def bounds(result: StepResult) -> list[tuple[str, float]]:

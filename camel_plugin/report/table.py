@@ -75,7 +75,7 @@ def _baselines(result: StepResult, console: Console) -> None:
 def _lifetimes(result: StepResult, console: Console) -> None:
     fields = views.lifetimes(result)
     if fields[0].cells:
-        _line(console, "longest lifetimes in eDRAM", "bold")
+        _line(console, f"longest lifetimes in eDRAM (retention time {summary.retentions(result)})", "bold")
         _print(console, _table(fields))
     else:
         _line(console, "no data rest in eDRAM")

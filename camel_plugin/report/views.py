@@ -39,13 +39,12 @@ def machines(result: StepResult) -> list[Field]:
 def lifetimes(result: StepResult, count: int | None = 8) -> list[Field]:
     """The longest lifetimes in eDRAM against the retention time."""
     rows = summary.longest_lifetimes(result, count)
+    several = len({row.lifetime.level for row in rows}) > 1
     return [
         words("tensor", (row.lifetime.tensor for row in rows)),
-        words("level", (row.lifetime.level for row in rows)),
-        words("operation", (row.operation for row in rows)),
+        *([words("level", (row.lifetime.level for row in rows))] if several else []),
+        words("last use", (row.operation for row in rows)),
         numbers("lifetime", [row.lifetime.lifetime_s for row in rows], "s"),
-        numbers("retention", [row.lifetime.retention_s for row in rows], "s"),
-        numbers("ratio", [row.ratio for row in rows], "ratio"),
         numbers("refreshes needed", [row.refreshes_needed for row in rows], "count"),
     ]
 
