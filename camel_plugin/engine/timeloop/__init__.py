@@ -1,0 +1,221 @@
+"""The Timeloop engine: v0.4 files written, the real tools run on them, and their answer distrusted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from camel_plugin.arch.machine import Fanout, LoopConstraints, Machine, Node, Storage
+from camel_plugin.arch.v04 import read_mapping, write_ert, write_mapping, write_problem
+from camel_plugin.arch.v04.architecture_file import write_architecture
+from camel_plugin.engine.base import Evaluation, MapResult, Objective
+from camel_plugin.engine.mapping import Mapping
+from camel_plugin.engine.native.feasibility import shortfalls
+from camel_plugin.engine.native.mapspace import MapSpace
+from camel_plugin.engine.timeloop import tools
+from camel_plugin.engine.timeloop.process import LOG, last_line, run
+from camel_plugin.engine.timeloop.stats import parse_stats
+from camel_plugin.errors import CamelError, EngineError, InfeasibleError
+from camel_plugin.workload.problem import Problem
+
+METRICS = {
+    Objective.EDP: ["edp"],
+    Objective.ENERGY: ["energy", "delay"],
+    Objective.LATENCY: ["delay", "energy"],
+}
+UNLIMITED_ROWS = 2**40
+"""Rows of a DRAM whose size nobody limits; the newest front end demands a depth."""
+
+_EXAMINED = re.compile(rb"\] INVALID (\d+)")
+
+
+class TimeloopEngine:
+    """Engine that runs ``timeloop-mapper``, one fresh folder a problem.
+
+    Energies are those of the machine, passed in as an energy reference table, so that Accelergy is not asked.
+
+    Args:
+        threads: of the mapper. With more than one the result depends on their race, not only on the input.
+        patience: valid mappings without an improvement after which the mapper stops by itself.
+    """
+
+    name = "timeloop"
+
+    def __init__(self, threads: int = 1, patience: int = 500) -> None:
+        self.threads = threads
+        self.patience = patience
+
+    def version(self) -> str:
+        """The mapper's digest, for it has no version, the front end, and the settings of the search.
+
+        Raises:
+            EngineError: a tool is missing; says how to get it.
+        """
+        mapper = tools.digest(tools.program("timeloop-mapper"))
+        return f"{mapper} {tools.front_end().package} threads={self.threads} patience={self.patience}"
+
+    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+        """The best mapping that ``timeloop-mapper`` finds; its lower bound is that of the arithmetic alone.
+
+        A dataspace with a home has no loop outside it (:func:`write_architecture`), so the result can be worse than
+        the native engine's, which lets other loops stand there.
+
+        Raises:
+            InfeasibleError: no valid mapping exists; says what is missing.
+            EngineError: a tool is missing or failed, or what it wrote cannot be true; names the folder with its log.
+        """
+        start = time.perf_counter()
+        machine = _limited(machine)
+        files = {
+            "architecture.yaml": write_architecture(machine, problem),
+            "problem.yaml": write_problem(problem),
+            "mapper.yaml": self._mapper(Objective(objective)),
+        }
+        with _Job(machine, problem, files) as job:
+            job.translate("mapper", expect={"mapper": {"optimization_metrics": METRICS[Objective(objective)]}})
+            job.run("timeloop-mapper", budget_s)
+            text = job.output("timeloop-mapper.map.yaml")
+            if not text:
+                if missing := shortfalls_of(machine, problem):
+                    raise InfeasibleError(f"{problem.name} on {machine.name}", missing)
+                raise EngineError(
+                    f"timeloop-mapper found no valid mapping within {budget_s:g} s and {job.examined()} tries"
+                )
+            mapping = read_mapping([("timeloop-mapper.map.yaml", text)], machine, problem)
+            evaluation = parse_stats(job.output("timeloop-mapper.stats.txt"), machine, problem)
+            examined = job.examined()
+        seconds, energy = evaluation.cycles * machine.cycle_s, evaluation.energy_J
+        least_s = problem.macs / machine.instances(machine.compute.name) * machine.cycle_s
+        return MapResult(
+            mapping=mapping,
+            evaluation=evaluation,
+            objective=Objective(objective),
+            value=_value(objective, energy, seconds),
+            lower_bound=_value(objective, evaluation.compute_J, least_s),
+            evaluated=examined,
+            wall_s=time.perf_counter() - start,
+        )
+
+    def evaluate(self, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
+        """What ``timeloop-model`` says of one mapping.
+
+        Raises:
+            EngineError: as for :meth:`map`.
+        """
+        bare = _limited(_unconstrained(machine, problem, mapping))
+        files = {
+            "architecture.yaml": write_architecture(bare, problem),
+            "problem.yaml": write_problem(problem),
+            "mapping.yaml": write_mapping(mapping, bare, problem),
+        }
+        with _Job(bare, problem, files) as job:
+            job.translate("model", expect={})
+            job.run("timeloop-model")
+            return parse_stats(job.output("timeloop-model.stats.txt"), bare, problem)
+
+    def _mapper(self, objective: Objective) -> str:
+        lines = [
+            "mapper:",
+            "  version: 0.4",
+            "  algorithm: random",
+            f"  num_threads: {self.threads}",
+            f"  victory_condition: {self.patience}",
+            "  timeout: 1000000000",
+            "  log_stats: true",
+            f"  optimization_metrics: [{', '.join(METRICS[objective])}]",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def shortfalls_of(machine: Machine, problem: Problem) -> tuple[Any, ...]:
+    """Why no mapping can exist; empty if some may."""
+    space = MapSpace(machine, problem)
+    found = shortfalls(space)
+    return () if found and found[0].what == "combination of constraints" else found
+
+
+class _Job:
+    """A folder with the files of one run. It goes when all is well and stays, with the log, when something fails."""
+
+    def __init__(self, machine: Machine, problem: Problem, files: dict[str, str]) -> None:
+        self.machine, self.problem, self.files = machine, problem, files
+        self.folder = Path()
+
+    def __enter__(self) -> _Job:
+        self.folder = Path(tempfile.mkdtemp(prefix="camel-timeloop-"))
+        for name, text in {**self.files, "ERT.yaml": write_ert(self.machine)}.items():
+            (self.folder / name).write_text(text, encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CamelError) and not isinstance(error, InfeasibleError):
+            raise EngineError(f"{error}; files and log are in {self.folder}") from error
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def translate(self, kind: str, expect: dict[str, Any]) -> None:
+        """Let the front end write ``input.yaml``, and check that it dropped nothing of ``expect``."""
+        front_end = tools.front_end()
+        run([front_end.python, str(tools.FRONT_END), kind, "input.yaml", *self.files], self.folder)
+        written = yaml.safe_load((self.folder / "input.yaml").read_text(encoding="utf-8"))
+        for section, entries in expect.items():
+            for key, value in entries.items():
+                got = (written.get(section) or {}).get(key)
+                if got != value:
+                    raise EngineError(f"the front end ignored {section}.{key}: it is {got!r}, not {value!r}")
+
+    def run(self, name: str, budget_s: float | None = None) -> None:
+        """Run a binary on what the front end wrote; relative names, for Timeloop breaks paths at spaces."""
+        run([tools.program(name), "input.yaml", "ERT.yaml"], self.folder, budget_s)
+
+    def output(self, name: str) -> str:
+        """Text of an output file, which Timeloop writes, empty, also where it failed.
+
+        Raises:
+            EngineError: there is none.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            raise EngineError(f"Timeloop exited well but wrote no {name}: {last_line(self.folder)}")
+        return path.read_text(encoding="utf-8")
+
+    def examined(self) -> int:
+        """Mappings looked at, by the mapper's log."""
+        counts = _EXAMINED.findall((self.folder / LOG).read_bytes())
+        return int(counts[-1]) + 1 if counts else 0
+
+
+def _value(objective: Objective, energy_J: float, seconds: float) -> float:
+    return {
+        Objective.EDP: energy_J * seconds,
+        Objective.ENERGY: energy_J,
+        Objective.LATENCY: seconds,
+    }[Objective(objective)]
+
+
+def _limited(machine: Machine) -> Machine:
+    nodes = (
+        replace(node, depth=UNLIMITED_ROWS) if isinstance(node, Storage) and node.depth is None else node
+        for node in machine.nodes
+    )
+    return replace(machine, nodes=tuple(nodes))
+
+
+def _unconstrained(machine: Machine, problem: Problem, mapping: Mapping) -> Machine:
+    """The machine with what ``mapping`` keeps and bypasses, and no other constraint: the model needs none."""
+    every = frozenset(space.name for space in problem.dataspaces)
+    nodes: list[Node] = []
+    for node in machine.nodes:
+        if isinstance(node, Storage):
+            keep = mapping.at(node.name).keep
+            node = replace(node, keep=keep, bypass=every - keep, parallel=None, temporal=LoopConstraints())
+        elif isinstance(node, Fanout):
+            node = replace(node, spatial=LoopConstraints())
+        nodes.append(node)
+    return replace(machine, nodes=tuple(nodes), homes={})
