@@ -12,9 +12,11 @@ What the graph does not mean: it is one path through the module, that of trainin
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -27,16 +29,25 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.coupling import find_reversible_blocks, without_idle_moves
 from camel_plugin.workload.graph import Graph, Node, Shape, Value, ValueRole
+from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
 
 
-def capture(module: nn.Module, input_shape: Sequence[int], name: str | None = None) -> Graph:
+def capture(
+    module: nn.Module,
+    inputs: Sequence[int] | InputTensor | Mapping[str, InputTensor],
+    name: str | None = None,
+    *,
+    evaluating: Collection[str] = (),
+) -> Graph:
     """Trace one forward pass of ``module`` in training mode.
 
     Args:
-        module: any network that takes one floating-point tensor.
-        input_shape: of that tensor, batch (one micro-batch) first.
+        module: any network.
+        inputs: extents of its only input, batch (one micro-batch) first; that input with its type; or every input by
+            the name of its argument.
         name: of the network; by default that of the module's class.
+        evaluating: paths of modules that run in evaluation mode.
 
     Raises:
         WorkloadError: the module fails on such an input, or returns no floating-point tensor.
@@ -45,24 +56,43 @@ def capture(module: nn.Module, input_shape: Sequence[int], name: str | None = No
     recorder = _Recorder(module)
     training = {child: child.training for child in module.modules()}
     module.train()
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    x = torch.empty(tuple(input_shape), device="meta", dtype=dtype)
-    recorder.declare(x, "input", ValueRole.INPUT)
+    for path in evaluating:
+        module.get_submodule(path).eval()
+    given = inputs if isinstance(inputs, InputTensor | Mapping) else InputTensor(tuple(inputs))
+    named = given if isinstance(given, Mapping) else {"input": given}
+    tensors = {key: recorder.input(key, tensor) for key, tensor in named.items()}
     try:
         with recorder.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), recorder:
-            result = module(x)
+            result = module(**tensors) if isinstance(given, Mapping) else module(tensors["input"])
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         where = f" in {recorder.path!r}" if recorder.path else ""
         raise WorkloadError(
             f"{name} ({type(module).__name__}) cannot be traced{where}: {lines[-1]}",
             field="input",
-            value=tuple(input_shape),
+            value={key: tensor.shape for key, tensor in named.items()},
         ) from error
     finally:
         for child, mode in training.items():
             child.training = mode
     return recorder.graph(name, result)
+
+
+@dataclass
+class _Window:
+    """Part of a tensor, seen as a tensor of its own.
+
+    Attributes:
+        base: the tensor it is a part of.
+        source: value of ``base`` when the part was last taken out or written.
+        value: that it had then.
+        shape: of the part.
+    """
+
+    base: Tensor
+    source: str
+    value: str
+    shape: Shape
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -81,16 +111,27 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.names: dict[int, str] = {}
         self.keep: list[Any] = []
         self.meta: dict[int, Tensor] = {}
-        self.partial: set[str] = set()
+        self.windows: dict[int, _Window] = {}
+        self.detached: set[int] = set()
         self.counts: Counter[str] = Counter()
         self.taken = {path for path, child in module.named_modules() if list(child.children())}
         self.ignored: Counter[str] = Counter()
         self.unsupported: Counter[str] = Counter()
+        self.parameters = list(module.parameters())
         for path, parameter in module.named_parameters():
             self.declare(parameter, path, ValueRole.PARAMETER, parameter.requires_grad)
         self.buffers = {id(buffer) for buffer in module.buffers()}
         for path, buffer in module.named_buffers():
             self.declare(buffer, path, ValueRole.CONSTANT)
+
+    def input(self, name: str, given: InputTensor) -> Tensor:
+        """An input of the network on the meta device."""
+        floating = (p.dtype for p in self.parameters if p.is_floating_point())
+        default = next(floating, torch.get_default_dtype())
+        dtype = default if given.dtype == "float" else getattr(torch, given.dtype)
+        tensor = torch.empty(given.shape, device="meta", dtype=dtype)
+        self.declare(tensor, name, ValueRole.INPUT)
+        return tensor
 
     def declare(self, tensor: Tensor, name: str, role: ValueRole, requires_grad: bool = False) -> str:
         """Name a tensor that no node has made (the first name counts if two share it)."""
@@ -155,85 +196,136 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         base = operator if operator in CREATION else operator.rstrip("_")
         results = [r for r in (result if isinstance(result, list | tuple) else [result]) if isinstance(r, Tensor)]
         tensors = [t for t in tree_flatten(arguments)[0] if isinstance(t, Tensor)]
+        window = self.windows.get(id(tensors[0])) if tensors else None
         enlarged = base == "expand" and results and results[0].numel() > tensors[0].numel()
-        if base in VIEWS or (base == "expand" and not enlarged):
+        if base == "detach":
             self.ignored[base] += 1
             self._alias(results[0], self._name(tensors[0]))
+            self.detached.add(id(results[0]))
+        elif base in VIEWS or (base == "expand" and not enlarged):
+            self.ignored[base] += 1
+            self._alias(results[0], self._name(tensors[0]))
+            if window:
+                self.windows[id(results[0])] = window
+        elif in_place and window and base in ("copy", "fill_", "zero_"):
+            source = arguments.get("src")
+            self._write_back(window, self._name(source) if isinstance(source, Tensor) else None)
         elif base in CREATION:
             self.ignored[base] += 1
             if not in_place:
                 self._constant(results[0])
-        elif not any(r.is_floating_point() for r in results) or self._is_constant(base, tensors):
+        elif self._is_free(base, tensors, results):
             self.ignored[f"{base} on integers or constants"] += 1
             for r in results:
                 self._constant(r)
-        elif base in OPERATORS and not (strange := _strange_convolution(arguments)):
-            self._add(OPERATORS[base], base, arguments, results, tensors, in_place)
+        elif base in OPERATORS:
+            self._add(OPERATORS[base], arguments, results, in_place)
         else:
-            label = f"{strange} {base}" if base in OPERATORS else base
-            self.unsupported[f"{label} in {self.path or 'the network'}"] += 1
-            self._add(Operator("unsupported", ()), base, arguments, results, tensors, in_place)
+            self._add(Operator("unsupported", (), lambda _: {"operator": base}), arguments, results, in_place, tensors)
 
-    def _is_constant(self, base: str, tensors: list[Tensor]) -> bool:
-        """Whether an operator computes the same every time: constants only, and nothing random."""
-        return base != "bernoulli" and all(self.values[self._name(t)].role is ValueRole.CONSTANT for t in tensors)
+    def _is_free(self, base: str, tensors: list[Tensor], results: list[Tensor]) -> bool:
+        """Whether an operator computes the same every time, nothing random, or only counts with integers."""
+        read = [(t, self.values[self._name(t)].role) for t in tensors]
+        if base != "bernoulli" and all(role is ValueRole.CONSTANT for _, role in read):
+            return True
+        return not any(t.is_floating_point() for t in (*tensors, *results))
 
     def _add(
         self,
         operator: Operator,
-        base: str,
         arguments: dict[str, Any],
         results: list[Tensor],
-        tensors: list[Tensor],
         in_place: bool,
+        operands: list[Tensor] | None = None,
     ) -> None:
-        if operator.kind == "unsupported":
-            operands = tensors
-        else:
+        if operands is None:
             picked = [arguments.get(key) for key in operator.operands]
             operands = [t for t in tree_flatten(picked)[0] if isinstance(t, Tensor)]
         inputs = tuple(self._name(t) for t in operands)
         attributes = operator.attributes(arguments)
-        kind = operator.kind
+        kind = str(attributes.pop("kind", operator.kind))
         if kind == "matmul" and self.values[inputs[1]].role is ValueRole.PARAMETER:
             kind = "linear"
-        if in_place and self._name(tensors[0]) in self.partial:
-            self.unsupported[f"{base}_ into a slice in {self.path or 'the network'}"] += 1
         names = operator.results or tuple(f"out{index}" for index in range(len(results)))
         kept = {name: result for name, result in zip(names, results, strict=False) if result.numel()}
-        node_name = self._node_name(str(attributes.get("function", kind)))
-        outputs = tuple(f"{node_name}.{name}" for name in kept)
-        grad = torch.is_grad_enabled()
-        needs = any(self.values[i].requires_grad for i in inputs)
-        if needs and not grad and any(self.values[i].role is ValueRole.PARAMETER for i in inputs):
-            self.unsupported[f"gradient of trainable {node_name}, which runs under no_grad"] += 1
+        shapes = tuple(_flat(r) for r in kept.values())
+        outputs = self._node(kind, inputs, tuple(_flat(t) for t in operands), tuple(kept), shapes, attributes)
         for output, r in zip(outputs, kept.values(), strict=True):
-            self.values[output] = Value(output, tuple(r.shape), ValueRole.ACTIVATION, needs and grad)
             if not in_place:
                 self._alias(r, output)
             if kind in ("split", "slice"):
-                self.partial.add(output)
+                self.windows[id(r)] = _Window(operands[0], inputs[0], output, _flat(r))
         if in_place:
-            old = self._name(tensors[0])
-            for key in [key for key, name in self.names.items() if name == old]:
-                self.names[key] = outputs[0]
+            written = arguments["self"]
+            window = self.windows.get(id(written))
+            if window:
+                self._write_back(window, outputs[0])
+                window.source, window.value = self._name(window.base), outputs[0]
+            else:
+                self._rename(self._name(written), outputs[0])
+
+    def _node(
+        self,
+        kind: str,
+        inputs: tuple[str, ...],
+        input_shapes: tuple[Shape, ...],
+        results: tuple[str, ...],
+        output_shapes: tuple[Shape, ...],
+        attributes: dict[str, object] | None = None,
+    ) -> tuple[str, ...]:
+        """Append a node and declare the values that it makes."""
+        attributes = attributes or {}
+        name = self._node_name(str(attributes.get("function", kind)))
+        outputs = tuple(f"{name}.{result}" for result in results)
+        grad = torch.is_grad_enabled()
+        needs = any(self.values[i].requires_grad for i in inputs)
+        if needs and not grad and any(self.values[i].role is ValueRole.PARAMETER for i in inputs):
+            self.unsupported[f"gradient of trainable {name}, which runs under no_grad"] += 1
+        differentiable = needs and grad and kind not in ("compare", "detach")
+        for output, shape in zip(outputs, output_shapes, strict=True):
+            self.values[output] = Value(output, shape, ValueRole.ACTIVATION, differentiable)
+        modules = tuple(path for path, _ in self.stack)
         self.nodes.append(
-            Node(
-                node_name,
-                kind,
-                inputs,
-                tuple(_flat(t) for t in operands),
-                outputs,
-                tuple(_flat(r) for r in kept.values()),
-                attributes,
-                self.path,
-                tuple(path for path, _ in self.stack),
-                grad,
-            )
+            Node(name, kind, inputs, input_shapes, outputs, output_shapes, attributes, self.path, modules, grad)
         )
+        return outputs
+
+    def _write_back(self, window: _Window, value: str | None) -> None:
+        """A window was overwritten with ``value`` (None: a constant): what it looks at changes with it."""
+        base = self._name(window.base)
+        inputs = (base, value) if value else (base,)
+        shapes = tuple(self.values[name].shape for name in inputs)
+        (whole,) = self._node("slice_write", inputs, shapes, ("out",), shapes[:1])
+        outer = self.windows.get(id(window.base))
+        if outer:
+            self._write_back(outer, whole)
+        else:
+            self._rename(base, whole)
+
+    def _rename(self, old: str, new: str) -> None:
+        """All views of a value that was overwritten show the new one."""
+        for key in [key for key, name in self.names.items() if name == old]:
+            self.names[key] = new
 
     def _name(self, tensor: Tensor) -> str:
-        return self.names[id(tensor)] if id(tensor) in self.names else self._constant(tensor)
+        """The value that a tensor shows now."""
+        window = self.windows.get(id(tensor))
+        if window:
+            source = self._name(window.base)
+            if source != window.source:  # overwritten since: look again
+                whole = self.values[source].shape
+                (window.value,) = self._node("slice", (source,), (whole,), ("out",), (window.shape,))
+                window.source = source
+            return window.value
+        if id(tensor) not in self.names:
+            return self._constant(tensor)
+        if id(tensor) in self.detached:  # only if somebody reads it: autograd detaches what it saves, too
+            self.detached.discard(id(tensor))
+            source = self.names[id(tensor)]
+            if self.values[source].requires_grad:
+                shapes = (self.values[source].shape,)
+                (self.names[id(tensor)],) = self._node("detach", (source,), shapes, ("out",), shapes)
+        return self.names[id(tensor)]
 
     def _constant(self, tensor: Tensor) -> str:
         self.counts["constant"] += 1
@@ -255,13 +347,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def graph(self, name: str, result: Any) -> Graph:
         """The graph of what was recorded; ``result`` is what the module returned."""
-        tensors = [t for t in tree_flatten(result)[0] if isinstance(t, Tensor) and t.is_floating_point()]
+        tensors = [t for t in _tensors(result) if t.is_floating_point()]
         outputs = tuple(dict.fromkeys(self._name(t) for t in tensors))
         if not outputs:
             raise WorkloadError(f"{name} returns no floating-point tensor", value=type(result).__name__)
         nodes = without_idle_moves(self.nodes, outputs)
-        used = {value for node in nodes for value in (*node.inputs, *node.outputs)} | {"input", *outputs}
-        values = {value: description for value, description in self.values.items() if value in used}
+        used = {value for node in nodes for value in (*node.inputs, *node.outputs)} | set(outputs)
+        values = {key: value for key, value in self.values.items() if key in used or value.role is ValueRole.INPUT}
         return Graph(
             name,
             nodes,
@@ -269,7 +361,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             outputs,
             find_reversible_blocks(nodes, values, self._invertible()),
             tuple(f"{operator}: {count} x" for operator, count in sorted(self.ignored.items())),
-            tuple(f"{operator}: {count} x" for operator, count in sorted(self.unsupported.items())),
+            (*_left_out(nodes), *(f"{note}: {count} x" for note, count in sorted(self.unsupported.items()))),
             self._not_reached(used),
         )
 
@@ -294,13 +386,37 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
 
-def _strange_convolution(arguments: dict[str, Any]) -> str:
-    """What keeps a convolution from being a two- or one-dimensional forward one, empty if nothing does."""
-    if "transposed" not in arguments:
-        return ""
-    if arguments["transposed"]:
-        return "transposed"
-    return "" if arguments["input"].dim() <= 4 else "three-dimensional"
+def _tensors(result: Any) -> list[Tensor]:
+    """The tensors in what a module returned; of a record with ``logits`` (Hugging Face's) only these are trained on."""
+    if isinstance(result, Tensor):
+        return [result]
+    if isinstance(result, Mapping):
+        return _tensors(result["logits"] if "logits" in result else list(result.values()))
+    if isinstance(result, list | tuple):
+        return [tensor for part in result for tensor in _tensors(part)]
+    if isinstance(getattr(result, "logits", None), Tensor):
+        return [result.logits]
+    if is_dataclass(result):
+        return _tensors([getattr(result, field.name) for field in fields(result)])
+    return []
+
+
+def _left_out(nodes: Sequence[Node]) -> Iterator[str]:
+    """Operators without a model: where, how many, and their share of the values that the forward pass reads and writes.
+
+    What they compute is unknown here, and so are their multiply-accumulates.
+    """
+    moved = {node.name: sum(map(math.prod, (*node.input_shapes, *node.output_shapes))) for node in nodes}
+    counts: Counter[str] = Counter()
+    shares: Counter[str] = Counter()
+    for node in nodes:
+        if node.kind == "unsupported":
+            label = f"{node.attributes['operator']} in {node.module or 'the network'}"
+            counts[label] += 1
+            shares[label] += moved[node.name]
+    total = sum(moved.values())
+    for label, count in sorted(counts.items()):
+        yield f"{label}: {count} x, {shares[label] / total:.1%} of the forward pass's data, MACs unknown"
 
 
 def _flat(tensor: Tensor) -> Shape:

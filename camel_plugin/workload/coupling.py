@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from camel_plugin.workload.graph import Node, ReversibleBlock, Value, ValueRole
 
+_MOVES = frozenset({"concat", "copy", "slice", "split", "slice_write"})
 _BRANCH_NAMES = (("f", "g"), ("fm", "gm"))
 
 
@@ -26,8 +27,12 @@ def without_idle_moves(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[N
             same.update(zip(node.outputs, (same.get(name, name) for name in source.inputs), strict=True))
         else:
             kept.append(node)
-    read = {name for node in kept for name in node.inputs} | set(outputs)
-    return tuple(node for node in kept if node.kind not in ("concat", "copy") or read.intersection(node.outputs))
+    read, alive = set(outputs), []
+    for node in reversed(kept):
+        if node.kind not in _MOVES or read.intersection(node.outputs):
+            alive.append(node)
+            read.update(node.inputs)
+    return tuple(reversed(alive))
 
 
 def _undoes(split: Node, concat: Node) -> bool:

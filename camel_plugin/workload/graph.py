@@ -70,12 +70,11 @@ class Node:
     modules: tuple[str, ...] = ()
     differentiable: bool = True
 
-    def pair(self, attribute: str) -> tuple[int, int]:
-        """An attribute of two integers, ``stride`` say."""
+    def extents(self, attribute: str) -> tuple[int, ...]:
+        """An attribute with one integer for each spatial dimension, ``stride`` say."""
         value = self.attributes[attribute]
         assert isinstance(value, tuple)
-        first, second = value
-        return first, second
+        return value
 
     def number(self, attribute: str) -> int:
         """An attribute that is one integer."""
@@ -150,6 +149,11 @@ class Graph:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """What the network is given."""
+        return tuple(value for value in self.values.values() if value.role is ValueRole.INPUT)
 
     @property
     def parameters(self) -> tuple[Value, ...]:

@@ -2,123 +2,154 @@
 
 Dimensions stand in the order C, M, R, S, N, P, Q (a leading G for groups), dataspaces in the order Weights, Inputs,
 Outputs, and Outputs is the one accumulated into, whatever the pass: one set of machine constraints serves all three.
-C is always the reduction over channels, M the channels of the result. Free of torch.
+C is always the reduction over channels, M the channels of the result. Three-dimensional convolutions have T before R
+and O before P. A transposed convolution is the input gradient of an ordinary one, whose nests it takes. Free of torch.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from camel_plugin.workload.graph import Node
 from camel_plugin.workload.problem import Dataspace, Problem, Term
 
-_ORDER = ("C", "M", "R", "S", "N", "P", "Q")
+MAC_KINDS = frozenset(
+    {*(f"{kind}{rank}d" for kind in ("conv", "conv_transpose") for rank in (1, 2, 3)), "linear", "matmul"}
+)
+"""Kinds of nodes that are loop nests."""
+
+_KERNEL, _IMAGE = ("T", "R", "S"), ("O", "P", "Q")
+"""Loops over kernel and output; a convolution of two dimensions has the last two of each."""
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution; linear layers and matrix products are those with P = Q = R = S = 1.
+    """A convolution over images (or volumes); linear layers and matrix products have no spatial extents but ones.
 
     Attributes:
         groups: independent convolutions (or matrix products of a batch).
         c: input channels of a group.
         m: output channels of a group.
-        r: kernel rows.
-        s: kernel columns.
         n: samples.
-        p: output rows.
-        q: output columns.
-        height: input rows without padding.
-        width: input columns without padding.
-        stride: (rows, columns).
-        dilation: (rows, columns).
+        kernel: taps, (rows, columns) or (depth, rows, columns).
+        output: extents of the output.
+        input: extents of the input without padding.
+        stride: in input elements.
+        dilation: between taps.
     """
 
     groups: int
     c: int
     m: int
-    r: int
-    s: int
     n: int
-    p: int
-    q: int
-    height: int = 1
-    width: int = 1
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
+    kernel: tuple[int, ...] = (1, 1)
+    output: tuple[int, ...] = (1, 1)
+    input: tuple[int, ...] = (1, 1)
+    stride: tuple[int, ...] = (1, 1)
+    dilation: tuple[int, ...] = (1, 1)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of the forward pass, and of each gradient."""
-        return self.groups * self.c * self.m * self.r * self.s * self.n * self.p * self.q
+        return self.groups * self.c * self.m * self.n * math.prod(self.kernel) * math.prod(self.output)
 
 
 def conv_of(node: Node) -> Conv:
-    """The convolution that a ``conv2d``, ``linear`` or ``matmul`` node computes."""
+    """The convolution that a node computes, or whose input gradient a transposed convolution computes."""
     data, weight, out = node.input_shapes[0], node.input_shapes[1], node.output_shapes[0]
-    if node.kind != "conv2d":
-        groups = math.prod(data[:-2])
-        return Conv(groups, c=data[-1], m=weight[-1], r=1, s=1, n=data[-2], p=1, q=1)
-    (height, width), (r, s), (p, q) = (_rows_and_columns(shape) for shape in (data, weight, out))
+    if node.kind in ("linear", "matmul"):
+        return Conv(math.prod(data[:-2]), c=data[-1], m=weight[-1], n=data[-2])
+    if is_transposed(node):
+        data, out = out, data
     groups = node.number("groups")
-    c, m = data[1] // groups, out[1] // groups
-    return Conv(groups, c, m, r, s, data[0], p, q, height, width, node.pair("stride"), node.pair("dilation"))
+    return Conv(
+        groups,
+        c=data[1] // groups,
+        m=out[1] // groups,
+        n=data[0],
+        kernel=_images(weight),
+        output=_images(out),
+        input=_images(data),
+        stride=node.extents("stride"),
+        dilation=node.extents("dilation"),
+    )
 
 
-def _rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
-    """The last two extents of an image batch; a one-dimensional one has a single row."""
-    return (shape[-2], shape[-1]) if len(shape) == 4 else (1, shape[-1])
+def is_transposed(node: Node) -> bool:
+    """Whether the node is a transposed convolution."""
+    return node.kind.startswith("conv_transpose")
 
 
-def forward_problem(conv: Conv) -> Problem:
-    """Weights = W, Inputs = X, Outputs = Y."""
-    bounds = (conv.c, conv.m, conv.r, conv.s, conv.n, conv.p, conv.q)
-    return _conv_problem(conv.groups, bounds, conv.stride, conv.dilation)
-
-
-def weight_grad_problem(conv: Conv) -> Problem:
-    """Weights = dY, Inputs = X, Outputs = dW: kernel and output, and stride and dilation, change places."""
-    bounds = (conv.n, conv.m, conv.p, conv.q, conv.c, conv.r, conv.s)
-    return _conv_problem(conv.groups, bounds, conv.dilation, conv.stride)
+def _images(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The extents behind the channels; a one-dimensional convolution's image has a single row."""
+    return (1, shape[2]) if len(shape) == 3 else shape[2:]
 
 
 @dataclass(frozen=True)
-class InputGrad:
-    """The input gradient of a convolution.
+class Nests:
+    """What a multiply-accumulate operator does in one pass.
 
     Attributes:
-        problems: name suffix -> nest; Weights = W, Inputs = dY, Outputs = dX (a phase's pixels of it).
-        untouched: elements of dX that no nest writes because no kernel tap reaches them.
+        problems: name suffix -> nest; several where the Outputs fall into phases.
+        untouched: elements of the Outputs that no nest writes because no kernel tap reaches them.
     """
 
-    problems: dict[str, Problem]
-    untouched: int
+    problems: Mapping[str, Problem]
+    untouched: int = 0
 
 
-def input_grad_problems(conv: Conv) -> InputGrad:
+def forward_nests(node: Node) -> Nests:
+    """Weights = W, Inputs = X, Outputs = Y."""
+    conv = conv_of(node)
+    return input_grad_nests_of(conv) if is_transposed(node) else Nests({"": forward_problem(conv)})
+
+
+def weight_grad_problem_of(node: Node) -> Problem:
+    """Weights = dY, Inputs = X, Outputs = dW; of a transposed convolution Weights = X, Inputs = dY."""
+    return weight_grad_problem(conv_of(node))
+
+
+def input_grad_nests(node: Node) -> Nests:
+    """Weights = W, Inputs = dY, Outputs = dX."""
+    conv = conv_of(node)
+    return Nests({"": forward_problem(conv)}) if is_transposed(node) else input_grad_nests_of(conv)
+
+
+def forward_problem(conv: Conv) -> Problem:
+    """The nest of a convolution."""
+    return _conv_problem(conv.groups, (conv.c, conv.m, conv.n), conv.kernel, conv.output, conv.stride, conv.dilation)
+
+
+def weight_grad_problem(conv: Conv) -> Problem:
+    """The nest of its weight gradient: kernel and output, and stride and dilation, change places."""
+    return _conv_problem(conv.groups, (conv.n, conv.m, conv.c), conv.output, conv.kernel, conv.dilation, conv.stride)
+
+
+def input_grad_nests_of(conv: Conv) -> Nests:
     """The exact input gradient, without zero-inserted work.
 
     Rows (columns) of dX, counted from the padding on, fall into ``stride`` phases; phase ``f`` meets only the taps
     ``r`` with ``r * dilation = f (mod stride)`` and is an ordinary stride-1 convolution of dY with those. If every
-    phase has as many rows as dY (``height = p * stride``), the phases count each multiply-accumulate of the closed form
-    once. Otherwise an ordinary nest would also count taps that fall outside of dY (or miss some), so the
+    phase has as many rows as dY (``input = output * stride``), the phases count each multiply-accumulate of the closed
+    form once. Otherwise an ordinary nest would also count taps that fall outside of dY (or miss some), so the
     nest of the forward pass is kept with dX as its Outputs, projected ``p * stride + r * dilation``.
     """
-    exact = conv.height == conv.p * conv.stride[0] and conv.width == conv.q * conv.stride[1]
-    if not exact:
-        return InputGrad({"": _transposed_problem(conv)}, 0)
-    rows = _phases(conv.r, conv.stride[0], conv.dilation[0])
-    columns = _phases(conv.s, conv.stride[1], conv.dilation[1])
+    sizes = (conv.m, conv.c, conv.n)
+    if any(x != y * s for x, y, s in zip(conv.input, conv.output, conv.stride, strict=True)):
+        return Nests({"": _transposed_problem(conv.groups, sizes, conv)})
+    axes = [_phases(*axis) for axis in zip(conv.kernel, conv.stride, conv.dilation, strict=True)]
+    ones = (1,) * len(axes)
     problems = {}
-    for row, (r, row_dilation) in rows.items():
-        for column, (s, column_dilation) in columns.items():
-            suffix = f".{row}_{column}" if conv.stride != (1, 1) else ""
-            bounds = (conv.m, conv.c, r, s, conv.n, conv.p, conv.q)
-            problems[suffix] = _conv_problem(conv.groups, bounds, (1, 1), (row_dilation, column_dilation))
-    phases = conv.stride[0] * conv.stride[1]
-    silent = phases - len(rows) * len(columns)
-    return InputGrad(problems, silent * conv.groups * conv.n * conv.c * conv.p * conv.q)
+    for phases in product(*(axis.items() for axis in axes)):
+        suffix = "." + "_".join(str(phase) for phase, _ in phases) if conv.stride != ones else ""
+        taps = tuple(count for _, (count, _) in phases)
+        distances = tuple(distance for _, (_, distance) in phases)
+        problems[suffix] = _conv_problem(conv.groups, sizes, taps, conv.output, ones, distances)
+    silent = math.prod(conv.stride) - len(problems)
+    return Nests(problems, silent * conv.groups * conv.n * conv.c * math.prod(conv.output))
 
 
 def _phases(taps: int, stride: int, dilation: int) -> dict[int, tuple[int, int]]:
@@ -132,33 +163,55 @@ def _phases(taps: int, stride: int, dilation: int) -> dict[int, tuple[int, int]]
     return {phase: (count, distance) for phase, count in sorted(counts.items())}
 
 
-def _conv_problem(groups: int, bounds: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]) -> Problem:
-    window = ((("R", dilation[0]), ("P", stride[0])), (("S", dilation[1]), ("Q", stride[1])))
-    return _problem("conv", groups, bounds, inputs=window, outputs=((("P", 1),), (("Q", 1),)))
+def _conv_problem(
+    groups: int,
+    sizes: tuple[int, int, int],
+    kernel: tuple[int, ...],
+    output: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Problem:
+    window, image = _window(stride, dilation), _image(len(output))
+    return _problem("conv", groups, sizes, kernel, output, inputs=window, outputs=image)
 
 
-def _transposed_problem(conv: Conv) -> Problem:
-    bounds = (conv.m, conv.c, conv.r, conv.s, conv.n, conv.p, conv.q)
-    (sh, sw), (dh, dw) = conv.stride, conv.dilation
-    window = ((("R", dh), ("P", sh)), (("S", dw), ("Q", sw)))
-    return _problem("transposed-conv", conv.groups, bounds, inputs=((("P", 1),), (("Q", 1),)), outputs=window)
+def _transposed_problem(groups: int, sizes: tuple[int, int, int], conv: Conv) -> Problem:
+    window, image = _window(conv.stride, conv.dilation), _image(len(conv.output))
+    return _problem("transposed-conv", groups, sizes, conv.kernel, conv.output, inputs=image, outputs=window)
+
+
+def _window(stride: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[tuple[Term, ...], ...]:
+    rank = len(stride)
+    axes = zip(_KERNEL[-rank:], dilation, _IMAGE[-rank:], stride, strict=True)
+    return tuple(((tap, far), (pixel, step)) for tap, far, pixel, step in axes)
+
+
+def _image(rank: int) -> tuple[tuple[Term, ...], ...]:
+    return tuple(((pixel, 1),) for pixel in _IMAGE[-rank:])
 
 
 def _problem(
     shape: str,
     groups: int,
-    bounds: tuple[int, ...],
+    sizes: tuple[int, int, int],
+    kernel: tuple[int, ...],
+    output: tuple[int, ...],
     *,
     inputs: tuple[tuple[Term, ...], ...],
     outputs: tuple[tuple[Term, ...], ...],
 ) -> Problem:
+    taps, pixels = _KERNEL[-len(kernel) :], _IMAGE[-len(output) :]
+    c, m, n = sizes
+    dimensions = ("C", "M", *taps, "N", *pixels)
+    bounds = (c, m, *kernel, n, *output)
     lead: tuple[tuple[Term, ...], ...] = ((("G", 1),),) if groups > 1 else ()
-    weights = tuple(((dim, 1),) for dim in "CMRS")
+    weights = tuple(((dim, 1),) for dim in ("C", "M", *taps))
     dataspaces = (
         Dataspace("Weights", lead + weights),
         Dataspace("Inputs", (*lead, (("N", 1),), (("C", 1),), *inputs)),
         Dataspace("Outputs", (*lead, (("N", 1),), (("M", 1),), *outputs), read_write=True),
     )
+    label = shape if len(kernel) == 2 else f"{shape}{len(kernel)}d"
     if groups > 1:
-        return Problem(("G", *_ORDER), (groups, *bounds), dataspaces, shape=f"grouped-{shape}")
-    return Problem(_ORDER, bounds, dataspaces, shape=shape)
+        return Problem(("G", *dimensions), (groups, *bounds), dataspaces, shape=f"grouped-{label}")
+    return Problem(dimensions, bounds, dataspaces, shape=label)

@@ -15,7 +15,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 VIEWS = _words(
-    "view _unsafe_view reshape permute transpose t unsqueeze squeeze alias detach view_as flatten "
+    "view _unsafe_view reshape permute transpose t unsqueeze squeeze alias view_as flatten "
     "unflatten contiguous lift_fresh expand_as movedim swapaxes"
 )
 """Other names for the same data: no cost."""
@@ -34,7 +34,7 @@ class Operator:
     Attributes:
         kind: of the node.
         operands: names of its tensor arguments, in the order of ``Node.inputs``; absent ones are left out.
-        attributes: further arguments -> attributes of the node.
+        attributes: further arguments -> attributes of the node; ``kind`` among them replaces that of the node.
         results: names of the results that the node keeps; empty for any number of equal ones.
     """
 
@@ -44,32 +44,32 @@ class Operator:
     results: tuple[str, ...] = ("out",)
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """One or two integers as two; a one-dimensional operator gets a leading 1 or 0 from its caller."""
+def _extents(value: Any, rank: int) -> tuple[int, ...]:
+    """One integer, or one for each dimension, as ``rank`` of them."""
     values = [int(v) for v in value] if isinstance(value, list | tuple) else [int(value)]
-    return (values[0], values[-1])
+    return tuple(values * rank) if len(values) == 1 else tuple(values)
 
 
 def _conv(a: Arguments) -> Attributes:
-    flat = len(a["input"].shape) == 3
-    lift: Callable[[Any, int], tuple[int, int]] = (lambda v, n: (n, int(v[0]))) if flat else (lambda v, _: pair(v))
-    return {
-        "stride": lift(a["stride"], 1),
-        "padding": lift(a["padding"], 0),
-        "dilation": lift(a["dilation"], 1),
-        "groups": int(a["groups"]),
+    rank = len(a["weight"].shape) - 2
+    # A one-dimensional convolution is one over images of a single row.
+    lead = {"stride": (1,), "padding": (0,), "dilation": (1,)} if rank == 1 else {}
+    attributes: Attributes = {
+        key: lead.get(key, ()) + _extents(a[key], rank) for key in ("stride", "padding", "dilation")
     }
+    kind = "conv_transpose" if a["transposed"] else "conv"
+    return {**attributes, "groups": int(a["groups"]), "kind": f"{kind}{rank}d"}
 
 
 def _pool(a: Arguments) -> Attributes:
-    kernel = pair(a["kernel_size"])
-    return {"kernel": kernel, "stride": pair(a["stride"]) if a.get("stride") else kernel}
+    rank = len(a["kernel_size"])
+    kernel = _extents(a["kernel_size"], rank)
+    return {"kernel": kernel, "stride": _extents(a["stride"], rank) if a.get("stride") else kernel}
 
 
 def _adaptive_pool(a: Arguments) -> Attributes:
-    height, width = a["self"].shape[-2:]
-    out = pair(a["output_size"])
-    kernel = (-(-height // out[0]), -(-width // out[1]))
+    out = tuple(int(extent) for extent in a["output_size"])
+    kernel = tuple(-(-int(x) // y) for x, y in zip(a["self"].shape[-len(out) :], out, strict=True))
     return {"kernel": kernel, "stride": kernel}
 
 
@@ -84,9 +84,9 @@ _BATCH_NORM = Operator("batch_norm", _NORM, lambda a: {"training": bool(a["train
 _BINARY = ("self", "other")
 _FROM_INPUT = _words(
     "gelu silu mish elu selu celu leaky_relu hardswish hardsigmoid hardtanh softplus threshold clamp clamp_min "
-    "abs neg pow log log_sigmoid_forward erf sin cos square reciprocal"
+    "abs neg pow log log1p log2 log10 log_sigmoid_forward erf sin cos square reciprocal glu sign floor"
 )  # the derivative is computed from the input
-_FROM_OUTPUT = _words("sigmoid tanh exp sqrt rsqrt")  # ... from the output
+_FROM_OUTPUT = _words("sigmoid tanh exp expm1 sqrt rsqrt")  # ... from the output
 
 
 def _named(function: str) -> Callable[[Arguments], Attributes]:
@@ -94,7 +94,7 @@ def _named(function: str) -> Callable[[Arguments], Attributes]:
 
 
 OPERATORS: Mapping[str, Operator] = {
-    "convolution": Operator("conv2d", ("input", "weight", "bias"), _conv),
+    "convolution": Operator("conv", ("input", "weight", "bias"), _conv),
     "mm": Operator("matmul", ("self", "mat2")),
     "addmm": Operator("matmul", ("mat1", "mat2", "self")),
     "bmm": Operator("matmul", ("self", "mat2")),
@@ -111,12 +111,19 @@ OPERATORS: Mapping[str, Operator] = {
     "_softmax": Operator("softmax"),
     "_safe_softmax": Operator("softmax"),
     "_log_softmax": Operator("softmax"),
-    "max_pool2d_with_indices": Operator("max_pool", ("self",), _pool, ("out", "indices")),
-    "avg_pool2d": Operator("avg_pool", ("self",), _pool),
-    "_adaptive_avg_pool2d": Operator("avg_pool", ("self",), _adaptive_pool),
-    "adaptive_max_pool2d": Operator("max_pool", ("self",), _adaptive_pool, ("out", "indices")),
+    **{f"max_pool{rank}d_with_indices": Operator("max_pool", ("self",), _pool, ("out", "indices")) for rank in (2, 3)},
+    **{f"avg_pool{rank}d": Operator("avg_pool", ("self",), _pool) for rank in (2, 3)},
+    **{f"_adaptive_avg_pool{rank}d": Operator("avg_pool", ("self",), _adaptive_pool) for rank in (2, 3)},
+    **{
+        f"adaptive_max_pool{rank}d": Operator("max_pool", ("self",), _adaptive_pool, ("out", "indices"))
+        for rank in (2, 3)
+    },
     "mean": Operator("reduce"),
     "sum": Operator("reduce"),
+    **{name: Operator("extremum", results=("out", "indices")) for name in _words("amax amin max min")},
+    **{name: Operator("moment", attributes=_named(name)) for name in _words("var std linalg_vector_norm logsumexp")},
+    "var_mean": Operator("moment", attributes=_named("var_mean"), results=("out", "mean")),
+    "cumsum": Operator("scan"),
     "add": Operator("add", _BINARY),
     "sub": Operator("sub", _BINARY),
     "rsub": Operator("rsub", _BINARY),
@@ -133,12 +140,25 @@ OPERATORS: Mapping[str, Operator] = {
     "constant_pad_nd": Operator("pad"),
     "expand": Operator("broadcast"),
     "repeat": Operator("broadcast"),
-    "upsample_nearest1d": Operator("upsample"),
-    "upsample_nearest2d": Operator("upsample"),
+    **{f"upsample_nearest{rank}d": Operator("upsample") for rank in (1, 2, 3)},
+    **{name: Operator("interpolate") for name in _words("upsample_bilinear2d upsample_bicubic2d upsample_linear1d")},
+    "embedding": Operator("gather", ("weight", "indices")),
+    "index_select": Operator("gather", ("self", "index")),
+    "gather": Operator("gather", ("self", "index")),
+    "index": Operator("gather", ("self", "indices")),
+    "where": Operator("where", ("condition", "self", "other")),
+    "maximum": Operator("where", _BINARY),
+    "minimum": Operator("where", _BINARY),
+    **{name: Operator("compare", _BINARY) for name in _words("gt lt ge le eq ne")},
+    **{name: Operator("compare") for name in _words("argmax argmin isnan isinf")},
+    "_prelu_kernel": Operator("prelu", ("self", "weight")),
+    "roll": Operator("copy"),
+    "flip": Operator("copy"),
     "clone": Operator("copy"),
     "_to_copy": Operator("copy"),
     "copy": Operator("copy", ("src",)),
     "native_dropout": Operator("dropout", ("input",), results=("out", "mask")),
+    "topk": Operator("extremum", results=("out", "indices")),
     "masked_fill": Operator("mask", ("self", "mask")),
     "bernoulli": Operator("random", ()),
 }

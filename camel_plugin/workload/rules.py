@@ -1,61 +1,24 @@
-"""What every kind of node costs forward, and its rule for the backward pass. A kind without a rule is an error.
-
-Vector work is counted in element operations (one addition, comparison, multiplication or function value each) of the
-usual two-pass formulas; work per channel or per row is left out. Free of torch.
-"""
+"""The rule of every kind of node for the backward pass; a kind without a rule is an error. Free of torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.builder import StepBuilder
 from camel_plugin.workload.graph import Node
-from camel_plugin.workload.lowering import conv_of, forward_problem, input_grad_problems, weight_grad_problem
+from camel_plugin.workload.lowering import (
+    MAC_KINDS,
+    Nests,
+    forward_nests,
+    input_grad_nests,
+    is_transposed,
+    weight_grad_problem_of,
+)
 from camel_plugin.workload.step import Pass
-
-MAC_KINDS = frozenset({"conv2d", "linear", "matmul"})
-
-_ELEMENT_OPS: dict[str, int] = {
-    "batch_norm": 5,  # sum; square, sum; scale, shift (mean and variance folded into both)
-    "layer_norm": 7,  # sum; square, sum; centre, scale; times weight, plus bias
-    "group_norm": 7,
-    "relu": 1,
-    "activation": 1,
-    "activation_out": 1,
-    "softmax": 5,  # maximum, difference, exponential, sum, quotient
-    "add": 1,
-    "sub": 1,
-    "rsub": 1,
-    "mul": 1,
-    "div": 1,
-    "mask": 1,
-    "dropout": 2,  # compare, multiply
-    "random": 1,
-    "concat": 0,
-    "split": 0,
-    "slice": 0,
-    "pad": 0,
-    "broadcast": 0,
-    "upsample": 0,
-    "copy": 0,
-    "unsupported": 0,
-}
-"""Element operations per output element, forward."""
-
-
-def forward_ops(node: Node) -> int:
-    """Element operations of a vector node."""
-    out = math.prod(node.output_shapes[0])
-    if node.kind in ("max_pool", "avg_pool"):
-        return out * math.prod(node.pair("kernel"))
-    if node.kind == "reduce":
-        return math.prod(node.input_shapes[0])
-    if node.kind == "batch_norm" and not node.attributes["training"]:
-        return 2 * out  # scale, shift
-    return out * _ELEMENT_OPS[node.kind]
+from camel_plugin.workload.vector_ops import forward_ops
 
 
 def run_forward(b: StepBuilder, node: Node, pass_: Pass, suffix: str = "") -> None:
@@ -66,10 +29,29 @@ def run_forward(b: StepBuilder, node: Node, pass_: Pass, suffix: str = "") -> No
     partner = None if pass_ is Pass.FORWARD else node.name
     if node.kind in MAC_KINDS:
         roles = {"Weights": reads[1], "Inputs": reads[0], "Outputs": writes[0]}
-        problem = forward_problem(conv_of(node))
-        b.emit(name, pass_, node.kind, reads, writes, problem=problem, roles=roles, partner=partner)
+        _emit_nests(b, node, forward_nests(node), name, pass_, reads, roles, partner)
     else:
         b.emit(name, pass_, node.kind, reads, writes, vector_ops=forward_ops(node), partner=partner)
+
+
+def _emit_nests(
+    b: StepBuilder,
+    node: Node,
+    nests: Nests,
+    name: str,
+    pass_: Pass,
+    reads: Sequence[str],
+    roles: Mapping[str, str],
+    partner: str | None,
+) -> None:
+    """One operation a nest, and one that clears what no nest writes."""
+    writes = [roles["Outputs"]]
+    before = [tensor for tensor in reads if tensor in writes]
+    if nests.untouched:
+        b.emit(f"{name}.zeros", pass_, "fill", before, writes, vector_ops=nests.untouched, partner=partner or node.name)
+    for suffix, problem in nests.problems.items():
+        whole = partner if suffix == "" else partner or node.name
+        b.emit(name + suffix, pass_, node.kind, reads, writes, problem=problem, roles=roles, partner=whole)
 
 
 def run_backward(b: StepBuilder, node: Node) -> None:
@@ -148,36 +130,18 @@ def _mac(b: StepBuilder, node: Node) -> None:
 
 def _mac_weight_grad(b: StepBuilder, node: Node) -> None:
     dy, x, target = _dy(b, node), b.tensor(node.inputs[0]), _target(b, node, 1)
-    b.emit(
-        target.name,
-        target.pass_,
-        node.kind,
-        (x, dy, *target.before),
-        (target.tensor,),
-        problem=weight_grad_problem(conv_of(node)),
-        roles={"Weights": dy, "Inputs": x, "Outputs": target.tensor},
-        partner=node.name,
-    )
+    kernel, image = (x, dy) if is_transposed(node) else (dy, x)
+    roles = {"Weights": kernel, "Inputs": image, "Outputs": target.tensor}
+    nests = Nests({"": weight_grad_problem_of(node)})
+    _emit_nests(b, node, nests, target.name, target.pass_, (x, dy, *target.before), roles, node.name)
     _settle(b, node, 1, target)
 
 
 def _mac_input_grad(b: StepBuilder, node: Node) -> None:
     dy, weight, target = _dy(b, node), b.tensor(node.inputs[1]), _target(b, node, 0)
-    lowered = input_grad_problems(conv_of(node))
-    if lowered.untouched:
-        zeros, ops = f"{target.name}.zeros", lowered.untouched
-        b.emit(zeros, target.pass_, "fill", target.before, (target.tensor,), vector_ops=ops, partner=node.name)
-    for suffix, problem in lowered.problems.items():
-        b.emit(
-            target.name + suffix,
-            target.pass_,
-            node.kind,
-            (weight, dy, *target.before),
-            (target.tensor,),
-            problem=problem,
-            roles={"Weights": weight, "Inputs": dy, "Outputs": target.tensor},
-            partner=node.name,
-        )
+    roles = {"Weights": weight, "Inputs": dy, "Outputs": target.tensor}
+    reads = (weight, dy, *target.before)
+    _emit_nests(b, node, input_grad_nests(node), target.name, target.pass_, reads, roles, node.name)
     _settle(b, node, 0, target)
 
 
@@ -251,6 +215,47 @@ def _mask(b: StepBuilder, node: Node) -> None:
     _produce(b, node, 0, "mask", reads, math.prod(node.output_shapes[0]))
 
 
+def _prelu(b: StepBuilder, node: Node) -> None:
+    data = [_dy(b, node), *(b.tensor(value) for value in node.inputs)]
+    for index in range(2):
+        _produce(b, node, index, "prelu", data, 2 * math.prod(node.output_shapes[0]))
+
+
+def _where(b: StepBuilder, node: Node) -> None:
+    """Each branch gets the gradient where it was taken; the condition (or both operands) tell where."""
+    elements = math.prod(node.output_shapes[0])
+    branches = range(len(node.inputs) - 2, len(node.inputs))
+    choice = [b.tensor(value) for value in (node.inputs[:1] if len(node.inputs) == 3 else node.inputs)]
+    for index in branches:
+        _produce(b, node, index, "mask", [_dy(b, node), *choice], elements)
+
+
+def _gather(b: StepBuilder, node: Node) -> None:
+    """Rows of dY are added to those of a gradient as large as the table (torch's dense one)."""
+    indices = [b.tensor(value) for value in node.inputs[1:]]
+    _produce(b, node, 0, "scatter", [_dy(b, node), *indices], math.prod(node.output_shapes[0]))
+
+
+def _extremum(b: StepBuilder, node: Node) -> None:
+    data = [_dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.outputs[0])]
+    reads = [data[0], b.tensor(node.outputs[1])] if len(node.outputs) > 1 else data
+    _produce(b, node, 0, "extremum", reads, math.prod(node.input_shapes[0]))
+
+
+def _moment(b: StepBuilder, node: Node) -> None:
+    """Difference to the mean (or quotient by the norm), times dY."""
+    reads = [_dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.outputs[-1])]
+    _produce(b, node, 0, "moment", reads, 2 * math.prod(node.input_shapes[0]))
+
+
+def _slice_write(b: StepBuilder, node: Node) -> None:
+    """What was overwritten gets no gradient; what was written gets its part."""
+    dy = _dy(b, node)
+    _produce(b, node, 0, "slice_write", [dy], 0)
+    if len(node.inputs) > 1:
+        _produce(b, node, 1, "slice", [dy], 0)
+
+
 def _max_pool(b: StepBuilder, node: Node) -> None:
     reads = [_dy(b, node), b.tensor(node.outputs[-1])]
     _produce(b, node, 0, "max_pool", reads, math.prod(node.output_shapes[0]))
@@ -298,14 +303,16 @@ def _sum_up(b: StepBuilder, node: Node) -> None:
     _produce(b, node, 0, "reduce", [_dy(b, node)], math.prod(node.output_shapes[0]))
 
 
+def _interpolate(b: StepBuilder, node: Node) -> None:
+    _produce(b, node, 0, "interpolate", [_dy(b, node)], forward_ops(node))
+
+
 def _pass_on_first(b: StepBuilder, node: Node) -> None:
     _hand_on(b, node, 0)
 
 
 BACKWARD: dict[str, Callable[[StepBuilder, Node], None]] = {
-    "conv2d": _mac,
-    "linear": _mac,
-    "matmul": _mac,
+    **dict.fromkeys(MAC_KINDS, _mac),
     # Normalised input: 2; its product with dY and both sums: 3. Batch norm's dX is a sum of three scaled terms: 4.
     "batch_norm": _norm(5, 4),
     # The same sums again over rows after the product with the weight: 1 + 3; difference and scale: 4, normalised: 2.
@@ -317,6 +324,14 @@ BACKWARD: dict[str, Callable[[StepBuilder, Node], None]] = {
     "softmax": _from_saved("softmax", 4, saved="output"),
     "dropout": _from_saved("dropout", 1, saved="beside"),
     "mask": _mask,
+    "where": _where,
+    "prelu": _prelu,
+    "gather": _gather,
+    "extremum": _extremum,
+    "moment": _moment,
+    "scan": _spread,
+    "interpolate": _interpolate,
+    "slice_write": _slice_write,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "reduce": _spread,

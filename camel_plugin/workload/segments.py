@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from camel_plugin.workload.graph import Graph, Node, ValueRole
-from camel_plugin.workload.rules import MAC_KINDS
+from camel_plugin.workload.lowering import MAC_KINDS
 
 
 def segments(graph: Graph, blocks: int | None = None) -> list[tuple[Node, ...]]:

@@ -58,7 +58,7 @@ def lower(
         raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
     if micro_batch < 1 or batch % micro_batch:
         raise WorkloadError(f"micro_batch must divide batch {batch}", field="micro_batch", value=micro_batch)
-    samples = graph.values["input"].shape[0]
+    samples = graph.inputs[0].shape[0]
     if samples != micro_batch:
         raise WorkloadError(f"the network was captured on {samples} samples", field="micro_batch", value=micro_batch)
     if segment_blocks is not None and segment_blocks < 1:

@@ -1,9 +1,9 @@
 """DuDNN, the duplex network of CAMEL: Zhang et al., HPCA 2024 (arXiv 2305.03148v3).
 
-A frozen pre-trained backbone and a small trainable reversible branch see the same input. The branch reads a pooled input
-and pooled intermediate outputs of the backbone, and has no batch norm. The paper names its parts and the number of
-reversible blocks (Branch-6, -8, -12); the sizes of the branch cannot be read there. Every argument below except
-``backbone`` and ``blocks`` is therefore an ASSUMPTION of ours. The paper's comparisons are built by ``method``:
+A frozen pre-trained backbone and a small trainable reversible branch see the same input. The branch reads a pooled
+input and pooled intermediate outputs of the backbone, and has no batch norm. The paper names its parts and the number
+of reversible blocks (Branch-6, -8, -12); the sizes of the branch could not be read there. All arguments but
+``backbone``, ``blocks`` and ``method`` are therefore ASSUMPTIONS of ours. The paper's comparisons, by ``method``:
 
 - ``DuDNN``: the branch, its connections and the classifier are trained.
 - ``FI``: the backbone alone, all of it trained (fine-tuned irreversible network).

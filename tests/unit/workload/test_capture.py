@@ -9,11 +9,16 @@ from torch.nn import functional
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.capture import capture
-from camel_plugin.workload.graph import ValueRole
+from camel_plugin.workload.graph import Node, ValueRole
+from camel_plugin.workload.inputs import InputTensor
+from camel_plugin.workload.lowering import MAC_KINDS
 from camel_plugin.workload.networks.branches import BasicBranch
 from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.operators import OPERATORS as OPERATOR_TABLE
 from camel_plugin.workload.rules import BACKWARD
+from camel_plugin.workload.step import Pass
 from camel_plugin.workload.training import lower
+from camel_plugin.workload.vector_ops import forward_ops
 
 
 def kinds(graph):
@@ -52,7 +57,7 @@ def test_names_follow_the_module_path():
 
 OPERATORS = {
     "depthwise": (nn.Conv2d(8, 8, 3, groups=8), ["conv2d"]),
-    "conv1d": (Calls(lambda m, x: m.conv(x.flatten(2)), conv=nn.Conv1d(8, 4, 3, padding=1)), ["conv2d"]),
+    "conv1d": (Calls(lambda m, x: m.conv(x.flatten(2)), conv=nn.Conv1d(8, 4, 3, padding=1)), ["conv1d"]),
     "linear": (Calls(lambda m, x: m.fc(x.flatten(1)), fc=nn.Linear(8 * 16, 4)), ["linear"]),
     "linear-3d": (Calls(lambda m, x: m.fc(x.flatten(2)), fc=nn.Linear(16, 4)), ["linear"]),
     "matmul": (Calls(lambda _, x: x @ x.transpose(-1, -2)), ["matmul"]),
@@ -72,6 +77,23 @@ OPERATORS = {
     "pad": (Calls(lambda _, x: functional.pad(x, (1, 1))), ["pad"]),
     "reshape": (Calls(lambda _, x: x.reshape(1, 4, 32).permute(0, 2, 1).unsqueeze(1)), []),
     "dropout": (nn.Dropout(0.5), ["random", "div", "mul"]),
+    "transposed": (nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1), ["conv_transpose2d"]),
+    "conv3d": (Calls(lambda m, x: m.conv(x.unsqueeze(2)), conv=nn.Conv3d(8, 4, (1, 3, 3))), ["conv3d"]),
+    "where": (Calls(lambda _, x: torch.where(x > 0, x, -x)), ["compare", "activation", "where"]),
+    "maximum": (Calls(lambda _, x: torch.maximum(x, x * 2)), ["mul", "where"]),
+    "extremum": (Calls(lambda _, x: x.amax(1) + x.max(1).values), ["extremum", "extremum", "add"]),
+    "variance": (Calls(lambda _, x: x.var(1) + x.std(1)), ["moment", "moment", "add"]),
+    "scan": (Calls(lambda _, x: x.cumsum(1)), ["scan"]),
+    "gather": (Calls(lambda _, x: x[:, torch.tensor([0, 2])]), ["gather"]),
+    "prelu": (nn.PReLU(), ["prelu"]),
+    "glu": (nn.GLU(1), ["activation"]),
+    "upsample": (nn.Upsample(scale_factor=2), ["upsample"]),
+    "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), ["interpolate"]),
+    "instance-norm": (nn.InstanceNorm2d(8), ["batch_norm"]),
+    "max-pool3d": (Calls(lambda m, x: m.p(x.unsqueeze(1)), p=nn.MaxPool3d(2)), ["max_pool"]),
+    "attention": (Calls(lambda _, x: functional.scaled_dot_product_attention(x, x, x)), None),
+    "causal": (Calls(lambda _, x: functional.scaled_dot_product_attention(x, x, x, is_causal=True)), None),
+    "encoder": (Calls(lambda m, x: m.e(x.flatten(2)), e=nn.TransformerEncoderLayer(16, 2, 32)), None),
     "split": (Calls(lambda _, x: x.chunk(2, 1)[0] + x.chunk(2, 1)[1]), ["split", "split", "add"]),
 }
 
@@ -81,10 +103,10 @@ def test_operators_are_modelled_and_have_a_rule(name):
     module, expected = OPERATORS[name]
     net = nn.Sequential(nn.Conv2d(8, 8, 1), copy.deepcopy(module))
     graph = capture(net, (1, 8, 4, 4))
-    assert kinds(graph)[1:] == expected
+    assert expected is None or kinds(graph)[1:] == expected
     assert not graph.unsupported
     assert not graph.not_reached
-    assert set(kinds(graph)) - {"random"} <= set(BACKWARD)
+    assert set(kinds(graph)) - {"random", "compare"} <= set(BACKWARD)
     step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
     assert {op.name for op in step.operations} >= {"0:weight_grad", "0.weight:update"}
 
@@ -112,23 +134,85 @@ def test_a_view_goes_by_the_name_of_its_data():
     assert any(note.startswith("view") for note in graph.ignored)
 
 
-def test_what_is_not_modelled_is_said():
-    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ConvTranspose2d(4, 4, 2), Calls(lambda _, x: x.cumsum(1)))
+def test_every_kind_of_operator_has_a_cost_and_a_rule():
+    no_gradient = {"compare", "random"}
+    for operator in OPERATOR_TABLE.values():
+        kinds_made = {operator.kind} if operator.kind != "conv" else {kind for kind in MAC_KINDS if "conv" in kind}
+        assert kinds_made - no_gradient <= set(BACKWARD)
+        vector = Node("n", operator.kind, (), ((2, 3),), (), ((2, 3),), {"kernel": (2, 2), "training": True})
+        assert kinds_made <= MAC_KINDS or forward_ops(vector) >= 0
+
+
+def test_what_is_not_modelled_is_said_with_its_share():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), Calls(lambda _, x: torch.cumprod(x, 1)))
     graph = capture(net, (1, 3, 4, 4))
-    assert graph.unsupported == ("cumsum in 2: 1 x", "transposed convolution in 1: 1 x")
+    # Reads and writes 64 values each, the convolution 48, its 12 weights and 64.
+    share = 128 / (128 + 48 + 12 + 64)
+    assert graph.unsupported == (f"cumprod in 1: 1 x, {share:.1%} of the forward pass's data, MACs unknown",)
     step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
     assert step.coverage.unsupported == graph.unsupported
     assert any(op.name == "0:weight_grad" for op in step.operations), "gradients still flow through"
 
 
-def test_writing_into_a_slice_is_said():
+def test_a_write_into_a_slice_makes_a_new_whole():
     def halve(_, x):
         y = x * 2
         y[:, :1].mul_(0.5)
-        return y
+        y[:, 1:2] = x[:, :1]
+        y[:, 2] = 0
+        return y + 1
 
     graph = capture(nn.Sequential(nn.Conv2d(3, 4, 1), Calls(halve)), (1, 3, 4, 4))
-    assert any("into a slice" in note for note in graph.unsupported)
+    assert not graph.unsupported
+    assert kinds(graph)[1:] == ["mul", "slice", "mul", "slice_write", "slice", "slice_write", "slice_write", "add"]
+    writes = [node for node in graph.nodes if node.kind == "slice_write"]
+    assert writes[1].inputs[0] == writes[0].outputs[0]
+    assert writes[2].inputs[0] == writes[1].outputs[0]
+    assert graph.nodes[-1].inputs[0] == writes[2].outputs[0]
+    step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
+    assert any(op.name == "0:weight_grad" for op in step.operations)
+
+
+def test_a_slice_shows_what_was_written_into_its_tensor_since():
+    def stale(_, x):
+        y = x * 2
+        first, both = y[:, :1], y[:, :2]
+        both.add_(1)
+        return first * 3
+
+    graph = capture(nn.Sequential(nn.Conv2d(3, 4, 1), Calls(stale)), (1, 3, 4, 4))
+    nodes = {output: node for node in graph.nodes for output in node.outputs}
+    again = nodes[graph.nodes[-1].inputs[0]]
+    assert again.kind == "slice"
+    assert nodes[again.inputs[0]].kind == "slice_write"
+
+
+def test_detached_values_stop_the_gradient():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), Calls(lambda m, x: m.c(x.detach()), c=nn.Conv2d(4, 4, 1)))
+    step = lower(capture(net, (1, 3, 4, 4)), schedule="store-all", batch=1, micro_batch=1)
+    assert {op.name for op in step.operations if op.pass_ is Pass.UPDATE} == {"1.c.weight:update", "1.c.bias:update"}
+
+
+def test_embeddings_and_tied_weights():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(50, 8)
+
+        def forward(self, tokens, mask):
+            x = self.embed(tokens).masked_fill(mask.unsqueeze(-1), 0.0)
+            return {"logits": functional.linear(x, self.embed.weight), "hidden": x}
+
+    inputs = {"tokens": InputTensor((2, 7), "int64"), "mask": InputTensor((2, 7), "bool")}
+    graph = capture(Tied(), inputs)
+    assert kinds(graph) == ["gather", "mask", "linear"]
+    assert [value.name for value in graph.inputs] == ["tokens", "mask"]
+    assert graph.outputs == graph.nodes[-1].outputs, "a record's logits alone are trained on"
+    step = lower(graph, schedule="store-all", batch=2, micro_batch=2)
+    gradients = [op for op in step.operations if op.pass_ is Pass.WEIGHT_GRAD]
+    assert [op.kind for op in gradients] == ["linear", "scatter"]
+    assert gradients[0].writes == gradients[1].writes
+    assert gradients[1].writes[0] in gradients[1].reads, "the second use adds to the first"
 
 
 def test_trainable_parameters_under_no_grad_are_said():

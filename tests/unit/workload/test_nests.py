@@ -10,9 +10,12 @@ from torch.nn import functional
 from camel_plugin.workload.graph import Node
 from camel_plugin.workload.lowering import (
     conv_of,
+    forward_nests,
     forward_problem,
-    input_grad_problems,
+    input_grad_nests,
+    input_grad_nests_of,
     weight_grad_problem,
+    weight_grad_problem_of,
 )
 
 
@@ -70,8 +73,8 @@ class Case:
     def padded(self):
         """X with its padding, cut to what the kernel's window reaches."""
         c = self.conv
-        rows = (c.p - 1) * c.stride[0] + (c.r - 1) * c.dilation[0] + 1
-        columns = (c.q - 1) * c.stride[1] + (c.s - 1) * c.dilation[1] + 1
+        window = zip(c.output, c.stride, c.kernel, c.dilation, strict=True)
+        rows, columns = ((p - 1) * stride + (r - 1) * dilation + 1 for p, stride, r, dilation in window)
         return shifted(shifted(self.x, 3, -self.padding, rows), 4, -self.padding, columns)
 
 
@@ -109,7 +112,7 @@ def test_nests_compute_convolution_and_its_gradients(case):
     np.testing.assert_allclose(dw, t.lay(problem, t.dw.transpose(0, 2, 1, 3, 4)), atol=1e-12)
     assert problem.macs == t.closed_form
 
-    lowered = input_grad_problems(conv)
+    lowered = input_grad_nests_of(conv)
     assert sum(problem.macs for problem in lowered.problems.values()) == t.closed_form
     np.testing.assert_allclose(input_gradient(t, lowered), t.dx, atol=1e-12)
 
@@ -120,14 +123,14 @@ def input_gradient(t, lowered):
     if first.shape.endswith("transposed-conv"):
         dx = execute(first, t.lay(first, t.w), t.lay(first, t.dy))
         dx = dx if t.groups > 1 else dx[None]
-        rows = shifted(dx, 3, t.padding, conv.height)
-        return shifted(rows, 4, t.padding, conv.width)
+        rows = shifted(dx, 3, t.padding, conv.input[0])
+        return shifted(rows, 4, t.padding, conv.input[1])
     dx = np.zeros_like(t.x)
     written = np.zeros(dx.shape, dtype=bool)
     for suffix, problem in lowered.problems.items():
         row, column = map(int, suffix[1:].split("_")) if suffix else (0, 0)
-        rows = Axis(row, conv.r, conv.stride[0], conv.dilation[0], t.padding, conv.height)
-        columns = Axis(column, conv.s, conv.stride[1], conv.dilation[1], t.padding, conv.width)
+        rows = Axis(row, conv.kernel[0], conv.stride[0], conv.dilation[0], t.padding, conv.input[0])
+        columns = Axis(column, conv.kernel[1], conv.stride[1], conv.dilation[1], t.padding, conv.input[1])
         w = t.w[:, :, :, rows.taps][:, :, :, :, columns.taps]
         extents = problem.dataspace("Inputs").box(problem.size)[-2:]
         dy = shifted(shifted(t.dy, 3, rows.start, extents[0]), 4, columns.start, extents[1])
@@ -150,7 +153,7 @@ class Axis:
 
 def test_stride_two_makes_four_phases_without_wasted_work():
     conv = Case(6, 3, 2, 1, 1).conv
-    lowered = input_grad_problems(conv)
+    lowered = input_grad_nests_of(conv)
     taps = {suffix: (p.size["R"], p.size["S"]) for suffix, p in lowered.problems.items()}
     assert taps == {".0_0": (2, 2), ".0_1": (2, 1), ".1_0": (1, 2), ".1_1": (1, 1)}
     assert lowered.untouched == 0
@@ -158,9 +161,63 @@ def test_stride_two_makes_four_phases_without_wasted_work():
 
 def test_strided_pointwise_convolution_leaves_pixels_without_gradient():
     t = Case(6, 1, 2, 1, 0)
-    lowered = input_grad_problems(t.conv)
+    lowered = input_grad_nests_of(t.conv)
     assert list(lowered.problems) == [".0_0"]
     assert lowered.untouched == t.x.size * 3 // 4
+
+
+@pytest.mark.parametrize(("stride", "kernel", "groups"), [(1, 3, 1), (2, 2, 1), (2, 4, 2), (3, 3, 1), (2, 3, 1)])
+def test_transposed_convolutions_are_the_gradients_of_ordinary_ones(stride, kernel, groups):
+    t = Case(6, kernel, stride, 1, 0, groups)
+    w, x = (torch.tensor(a) for a in (t.w, t.dy))  # the ordinary one's kernel, and its dY in the place of X
+    x = x.movedim(0, 1).flatten(1, 2).requires_grad_()
+    w = w.flatten(0, 1).requires_grad_()
+    rest = tuple(extent - ((p - 1) * stride + kernel) for extent, p in zip(t.conv.input, t.conv.output, strict=True))
+    y = functional.conv_transpose2d(x, w, None, stride, 0, rest, groups)
+    np.testing.assert_allclose(t.grouped(y), t.dx, atol=1e-12)
+    geometry = {"stride": (stride,) * 2, "dilation": (1, 1), "groups": groups}
+    node = Node(
+        "up", "conv_transpose2d", ("x", "w"), (tuple(x.shape), tuple(w.shape)), ("y",), (tuple(y.shape),), geometry
+    )
+    assert conv_of(node) == t.conv
+    # So its forward pass is the other's input gradient and the other way round; both are tested above.
+    assert forward_nests(node) == input_grad_nests_of(t.conv)
+    assert input_grad_nests(node).problems == {"": forward_problem(t.conv)}
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    np.testing.assert_allclose(functional.conv2d(dy, w, None, stride, 0, 1, groups).detach(), x.grad, atol=1e-12)
+    problem = weight_grad_problem_of(node)
+    kernel_side = t.lay(problem, t.grouped(x))
+    rows = [(p - 1) * stride + kernel for p in t.conv.output]
+    image = shifted(shifted(t.grouped(dy), 3, 0, rows[0]), 4, 0, rows[1]).swapaxes(1, 2)
+    dw = execute(problem, kernel_side, t.lay(problem, image))
+    expected = w.grad.numpy().reshape(t.w.shape).transpose(0, 2, 1, 3, 4)
+    np.testing.assert_allclose(dw, t.lay(problem, expected), atol=1e-12)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+def test_three_dimensional_convolutions(stride, dilation):
+    torch.manual_seed(0)
+    x = torch.randn(2, 2, 6, 6, 8, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(3, 2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
+    y = functional.conv3d(x, w, None, stride, 0, dilation)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    geometry = {"stride": (stride,) * 3, "dilation": (dilation,) * 3, "groups": 1}
+    node = Node("c", "conv3d", ("x", "w"), (tuple(x.shape), tuple(w.shape)), ("y",), (tuple(y.shape),), geometry)
+    conv = conv_of(node)
+    window = zip(conv.output, conv.kernel, strict=True)
+    cut = tuple(slice((p - 1) * stride + (r - 1) * dilation + 1) for p, r in window)
+    seen = x.detach().numpy()[(..., *cut)]
+    kernel, gradient = w.detach().numpy(), dy.numpy()
+    np.testing.assert_allclose(execute(forward_problem(conv), kernel.swapaxes(0, 1), seen), y.detach(), atol=1e-12)
+    dw = execute(weight_grad_problem(conv), gradient, seen.swapaxes(0, 1))
+    np.testing.assert_allclose(dw.swapaxes(0, 1), w.grad, atol=1e-12)
+    nests = input_grad_nests(node)
+    assert sum(problem.macs for problem in nests.problems.values()) == conv.macs == forward_problem(conv).macs
+    if list(nests.problems) == [""]:
+        dx = execute(nests.problems[""], kernel, gradient)
+        np.testing.assert_allclose(dx, x.grad[(..., *cut)], atol=1e-12)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -183,7 +240,7 @@ def test_matrix_products(batch):
     keep, swap = (1, 2), (2, 1)
     np.testing.assert_allclose(execute(forward_problem(conv), lay(b, keep), lay(a, keep)), lay(y, keep))
     np.testing.assert_allclose(execute(weight_grad_problem(conv), lay(dy, keep), lay(a, swap)), lay(b.grad, keep))
-    (problem,) = input_grad_problems(conv).problems.values()
+    (problem,) = input_grad_nests_of(conv).problems.values()
     np.testing.assert_allclose(execute(problem, lay(b, swap), lay(dy, keep)), lay(a.grad, keep))
 
 
