@@ -110,8 +110,9 @@ class Coverage:
 class Step:
     """One training step of a network.
 
-    The operations stand in execution order for one micro-batch, followed by the updates. All
-    micro-batches run one after the other through the whole network (depth first).
+    The operations stand in execution order for one micro-batch, followed by the updates. Consecutive
+    operations with the same ``repeats`` form a loop, which runs as a whole for one micro-batch after the
+    other: without ``borders``, every micro-batch runs through the whole network (depth first).
 
     Attributes:
         network: its name.
@@ -121,6 +122,7 @@ class Step:
         operations: in execution order.
         tensors: by name.
         coverage: what is modelled and what is not.
+        borders: indices of further operations that begin a loop of their own over the micro-batches.
     """
 
     network: str
@@ -130,3 +132,4 @@ class Step:
     operations: tuple[Operation, ...]
     tensors: Mapping[str, Tensor]
     coverage: Coverage
+    borders: tuple[int, ...] = ()
