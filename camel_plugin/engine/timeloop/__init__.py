@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from camel_plugin.arch.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.arch.v04 import read_mapping, write_ert, write_mapping, write_problem
 from camel_plugin.arch.v04.architecture_file import write_architecture
+from camel_plugin.arch.v04.yaml_source import load_yaml
 from camel_plugin.engine.base import Evaluation, MapResult, Objective
 from camel_plugin.engine.mapping import Mapping
 from camel_plugin.engine.native.feasibility import shortfalls
@@ -44,13 +43,15 @@ class TimeloopEngine:
     Args:
         threads: of the mapper. With more than one the result depends on their race, not only on the input.
         patience: valid mappings without an improvement after which the mapper stops by itself.
+        keep: folder in which every run leaves its own folder; None removes them where all is well.
     """
 
     name = "timeloop"
 
-    def __init__(self, threads: int = 1, patience: int = 500) -> None:
+    def __init__(self, threads: int = 1, patience: int = 500, keep: Path | None = None) -> None:
         self.threads = threads
         self.patience = patience
+        self.keep = keep
 
     def version(self) -> str:
         """The mapper's digest, for it has no version, the front end, and the settings of the search.
@@ -78,7 +79,7 @@ class TimeloopEngine:
             "problem.yaml": write_problem(problem),
             "mapper.yaml": self._mapper(Objective(objective)),
         }
-        with _Job(machine, problem, files) as job:
+        with _Job(machine, problem, files, self.keep) as job:
             job.translate("mapper", expect={"mapper": {"optimization_metrics": METRICS[Objective(objective)]}})
             job.run("timeloop-mapper", budget_s)
             text = job.output("timeloop-mapper.map.yaml")
@@ -115,7 +116,7 @@ class TimeloopEngine:
             "problem.yaml": write_problem(problem),
             "mapping.yaml": write_mapping(mapping, bare, problem),
         }
-        with _Job(bare, problem, files) as job:
+        with _Job(bare, problem, files, self.keep) as job:
             job.translate("model", expect={})
             job.run("timeloop-model")
             return parse_stats(job.output("timeloop-model.stats.txt"), bare, problem)
@@ -144,12 +145,12 @@ def shortfalls_of(machine: Machine, problem: Problem) -> tuple[Any, ...]:
 class _Job:
     """A folder with the files of one run. It goes when all is well and stays, with the log, when something fails."""
 
-    def __init__(self, machine: Machine, problem: Problem, files: dict[str, str]) -> None:
-        self.machine, self.problem, self.files = machine, problem, files
+    def __init__(self, machine: Machine, problem: Problem, files: dict[str, str], keep: Path | None) -> None:
+        self.machine, self.problem, self.files, self.keep = machine, problem, files, keep
         self.folder = Path()
 
     def __enter__(self) -> _Job:
-        self.folder = Path(tempfile.mkdtemp(prefix="camel-timeloop-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="camel-timeloop-", dir=self.keep))
         for name, text in {**self.files, "ERT.yaml": write_ert(self.machine)}.items():
             (self.folder / name).write_text(text, encoding="utf-8")
         return self
@@ -157,13 +158,14 @@ class _Job:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, CamelError) and not isinstance(error, InfeasibleError):
             raise EngineError(f"{error}; files and log are in {self.folder}") from error
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.keep is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def translate(self, kind: str, expect: dict[str, Any]) -> None:
         """Let the front end write ``input.yaml``, and check that it dropped nothing of ``expect``."""
         front_end = tools.front_end()
         run([front_end.python, str(tools.FRONT_END), kind, "input.yaml", *self.files], self.folder)
-        written = yaml.safe_load((self.folder / "input.yaml").read_text(encoding="utf-8"))
+        written = load_yaml(self.folder / "input.yaml").plain()
         for section, entries in expect.items():
             for key, value in entries.items():
                 got = (written.get(section) or {}).get(key)

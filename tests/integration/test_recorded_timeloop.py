@@ -1,0 +1,106 @@
+"""Native model against real Timeloop on every distinct operation of RevNet-38's training step, on our machine file.
+
+The archive was made by scripts/record_timeloop.py with Timeloop 4cf6d4c and pytimeloop b8aaf2c. Machine, problem and
+mapping are read back from the very files that Timeloop was given and wrote, so this tests the readers and writers too.
+"""
+
+import tarfile
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from camel_plugin.arch.v04 import read_machine, read_mapping, read_problem
+from camel_plugin.engine.native.model import evaluate
+from camel_plugin.engine.timeloop.stats import parse_stats
+from camel_plugin.workload.network_file import load_network
+
+ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-revresnet.tar.xz"
+COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
+
+
+@cache
+def runs() -> dict[str, dict[str, str]]:
+    """Operation and tool -> file name -> text."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    with tarfile.open(ARCHIVE) as archive:
+        for member in archive:
+            folder, _, name = member.name.rpartition("/")
+            content = archive.extractfile(member)
+            assert content is not None
+            found[folder][name] = content.read().decode()
+    return found
+
+
+def given(run, tmp_path):
+    """Machine and problem as Timeloop was given them."""
+    ert = tmp_path / "ERT.yaml"
+    ert.write_text(run["ERT.yaml"])
+    problem = read_problem([("problem.yaml", run["problem.yaml"])])
+    return read_machine([("architecture.yaml", run["architecture.yaml"])], ert=ert, problem=problem), problem
+
+
+def differences(mine, theirs):
+    """What is not the same: cycles and counts exactly, energies beyond what two printed decimals of a pJ hide."""
+    found = []
+    if (mine.cycles, mine.computes) != (theirs.cycles, theirs.computes):
+        found.append(f"{mine.cycles} cycles, Timeloop {theirs.cycles}")
+    for name, level in theirs.levels.items():
+        own = mine.levels[name]
+        if (own.instances, own.utilized_instances) != (level.instances, level.utilized_instances):
+            found.append(f"{name} instances")
+        assert own.tensors.keys() == level.tensors.keys()
+        for tensor, stats in level.tensors.items():
+            for count in COUNTS:
+                if getattr(own.tensors[tensor], count) != getattr(stats, count):
+                    ours, counted = getattr(own.tensors[tensor], count), getattr(stats, count)
+                    found.append(f"{name} {tensor} {count}: {ours}, Timeloop {counted}")
+        if own.energy_J != pytest.approx(level.energy_J, rel=1e-6, abs=2e-14):
+            found.append(f"{name} energy: {own.energy_J}, Timeloop {level.energy_J}")
+        if own.leakage_J != pytest.approx(level.leakage_J, rel=1e-6, abs=2e-14 + 1e-17 * mine.computes):
+            found.append(f"{name} leakage: {own.leakage_J}, Timeloop {level.leakage_J}")
+    if mine.energy_J != pytest.approx(theirs.energy_J, rel=1e-5):
+        found.append(f"{mine.energy_J} J, Timeloop {theirs.energy_J} J")
+    return found
+
+
+MAPPED = sorted(name for name in runs() if name.endswith("/mapper"))
+
+
+def test_every_distinct_operation_is_recorded():
+    asked = {operation.problem for operation in load_network("revresnet").step().operations if operation.problem}
+    assert asked <= {read_problem([("problem.yaml", runs()[name]["problem.yaml"])]) for name in MAPPED}
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_the_mapping_that_timeloop_chose(name, tmp_path):
+    run = runs()[name]
+    machine, problem = given(run, tmp_path)
+    theirs = parse_stats(run["timeloop-mapper.stats.txt"], machine, problem)
+    mapping = read_mapping([("map.yaml", run["timeloop-mapper.map.yaml"])], machine, problem)
+    assert differences(evaluate(machine, problem, mapping), theirs) == []
+
+
+@pytest.mark.parametrize("name", [name.replace("/mapper", "/model") for name in MAPPED])
+def test_the_mapping_that_the_native_engine_chose(name, tmp_path):
+    run = runs()[name]
+    machine, problem = given(run, tmp_path)
+    theirs = parse_stats(run["timeloop-model.stats.txt"], machine, problem)
+    mapping = read_mapping([("mapping.yaml", run["mapping.yaml"])], machine, problem)
+    assert differences(evaluate(machine, problem, mapping), theirs) == []
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_a_resident_tensor_causes_no_traffic_outside_its_home(name, tmp_path):
+    """Its home is never filled, and holds all of it: no loop outside runs over its dimensions."""
+    run = runs()[name]
+    machine, problem = given(run, tmp_path)
+    theirs = parse_stats(run["timeloop-mapper.stats.txt"], machine, problem)
+    resident = machine.storages[0].bypass
+    assert resident
+    for tensor in resident:
+        assert tensor not in theirs.levels["dram"].tensors
+        home = next(level.tensors[tensor] for level in theirs.levels.values() if tensor in level.tensors)
+        assert home.fills == 0
+        assert home.utilized_capacity == problem.volume(tensor)

@@ -1,0 +1,254 @@
+"""The Timeloop engine behind fake tools: small programs that fail as the real ones do, most of them silently.
+
+What the fakes write when all is well is a recorded run of the real timeloop-mapper, tests/recorded/timeloop-small.
+"""
+
+import os
+import re
+import stat
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from camel_plugin.arch.machine import FactorBound, LoopConstraints, Storage
+from camel_plugin.arch.v04 import read_machine, read_problem
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.timeloop import TimeloopEngine, process, tools
+from camel_plugin.errors import EngineError, InfeasibleError
+
+RECORDED = Path(__file__).parents[2] / "recorded" / "timeloop-small"
+MACHINE = read_machine([RECORDED / "given.yaml"], ert=RECORDED / "ERT.yaml", name="small")
+PROBLEM = read_problem([RECORDED / "given.yaml"])
+STATS = (RECORDED / "timeloop-mapper.stats.txt").read_text()
+MAP = (RECORDED / "timeloop-mapper.map.yaml").read_text()
+
+FRONT_END = """\
+class Specification:
+    @classmethod
+    def from_yaml_files(cls, *paths):
+        self = cls()
+        self.text = "".join(open(path).read() for path in paths)
+        return self
+    def _process(self):
+        return self
+"""
+SETUP = "pwd > {seen}; test ! -e timeloop-mapper.stats.txt || exit 9; echo '[0] INVALID 41 3 7'; "
+WELL = SETUP + "cp {good}/timeloop-mapper.* ."
+
+
+class Bench:
+    """An environment with fake tools in it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.monkeypatch = folder, monkeypatch
+        self.programs, self.good, self.seen = folder / "bin", folder / "good", folder / "seen"
+        self.jobs, packages = folder / "jobs", folder / "packages"
+        for each in (self.programs, self.good, self.jobs):
+            each.mkdir(parents=True)
+        self.write_output(STATS, MAP)
+        package = packages / "pytimeloop" / "timeloopfe"
+        (package / "common" / "version_transpilers").mkdir(parents=True)
+        (package / "v4.py").write_text(FRONT_END)
+        self.transpiler = package / "common" / "version_transpilers" / "v4_to_v3.py"
+        self.transpiler.write_text("def transpile(specification, for_model):\n    return specification.text\n")
+        (packages / "accelergy" / "utils").mkdir(parents=True)
+        (packages / "accelergy" / "utils" / "yaml.py").write_text("def to_yaml_string(text):\n    return text\n")
+        monkeypatch.setenv("PYTHONPATH", str(packages))
+        monkeypatch.setenv(tools.PYTHON_VARIABLE, sys.executable)
+        monkeypatch.setenv("PATH", f"{self.programs}:/usr/bin:/bin")
+        monkeypatch.setattr("tempfile.tempdir", str(self.jobs))
+        tools._front_end.cache_clear()
+        self.mapper(WELL)
+
+    def write_output(self, stats: str, mapping: str) -> None:
+        (self.good / "timeloop-mapper.stats.txt").write_text(stats)
+        (self.good / "timeloop-mapper.map.yaml").write_text(mapping)
+
+    def mapper(self, script: str, name: str = "timeloop-mapper") -> None:
+        path = self.programs / name
+        text = script.format(good=f"'{self.good}'", seen=f"'{self.seen}'")
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def map(self, machine=MACHINE, problem=PROBLEM, objective=Objective.EDP, budget_s=30.0):
+        return TimeloopEngine().map(machine, problem, objective, budget_s)
+
+    def fails(self, match: str, **given):
+        """The run fails, says why, and leaves its folder with the log."""
+        with pytest.raises(EngineError, match=match) as caught:
+            self.map(**given)
+        (folder,) = self.jobs.iterdir()
+        assert str(folder) in str(caught.value)
+        assert (folder / process.LOG).exists()
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    yield Bench(tmp_path / "plain", monkeypatch)
+    tools._front_end.cache_clear()
+
+
+def test_the_recorded_run(bench):
+    result = bench.map()
+    # 8 * 4 * 16 multiply-accumulates on four units; pJ from the recorded console, 8.11 pJ/compute, and its ERT.
+    assert result.evaluation.computes == 512
+    assert result.evaluation.compute_J == pytest.approx(512 * 0.5e-12)
+    printed = re.findall(r"Utilization = (\S+) \| pJ/Compute = +(\S+) \| Cycles = (\d+)", console())[-1]
+    assert result.evaluation.cycles == int(printed[2])
+    assert result.evaluation.energy_J / 512 == pytest.approx(float(printed[1]) * 1e-12, abs=1e-15)
+    assert result.evaluation.utilization == pytest.approx(float(printed[0]), abs=0.005)
+    assert result.evaluation.levels["dram"].leakage_J == pytest.approx(0.5e-12 * result.evaluation.cycles)
+    assert result.value == pytest.approx(result.evaluation.energy_J * result.evaluation.cycles * 2e-9)
+    assert result.lower_bound == pytest.approx(512 * 0.5e-12 * 128 * 2e-9)
+    assert result.evaluated == 42
+    assert not list(bench.jobs.iterdir())
+
+
+def console():
+    return (RECORDED / process.LOG).read_text()
+
+
+@pytest.mark.parametrize(("objective", "metrics"), [("energy", "[energy, delay]"), ("latency", "[delay, energy]")])
+def test_the_objective_reaches_the_mapper(bench, objective, metrics):
+    bench.mapper(f"grep -qF 'optimization_metrics: {metrics}' input.yaml || exit 3; {WELL}")
+    assert bench.map(objective=objective).objective == objective
+
+
+def test_a_front_end_that_ignores_an_attribute(bench):
+    bench.transpiler.write_text(
+        "def transpile(specification, for_model):\n    return specification.text.replace('_metrics', '_metric')\n"
+    )
+    bench.fails("ignored mapper.optimization_metrics")
+
+
+@pytest.mark.parametrize(
+    ("printed", "instead", "reason"),
+    [
+        ("Read bandwidth                  : 8.00", "Read bandwidth                  : -", "ignored.*Read bandwidth"),
+        ("Size                            : 256", "Size                            : 64", "ignored.*Size"),
+        ("energy source     : ERT", "energy source     : PAT", "not that of the energy reference table"),
+        ("Computes (total)        : 512", "Computes (total)        : 256", "256 multiply-accumulates"),
+        ("Cycles: ", "Cycles: -", "cannot be true"),
+        ("Scalar fills (per-instance)              : ", "Other : ", "lack 'Scalar fills"),
+        (
+            "Energy (total)                           : ",
+            "Energy (total)                           : nan",
+            "no number|true",
+        ),
+        ("    Z:", "    Y:", "parts of Timeloop's energy|lost Z"),
+        ("=== buffer ===", "=== buffet ===", "lack buffer"),
+    ],
+)
+def test_stats_that_cannot_be_true(bench, printed, instead, reason):
+    assert printed in STATS
+    bench.write_output(STATS.replace(printed, instead), MAP)
+    bench.fails(reason)
+
+
+def test_underflowed_counts(bench):
+    stats, count = re.subn(r"(Scalar reads \(per-instance\) +: )\d+", rf"\g<1>{2**64 - 512}", STATS, count=1)
+    assert count == 1
+    bench.write_output(stats, MAP)
+    bench.fails("went below zero")
+
+
+def test_empty_output(bench):
+    bench.write_output("", MAP)
+    bench.fails("empty stats file")
+
+
+def test_exit_0_without_a_mapping(bench):
+    bench.write_output("", "")
+    bench.fails("no valid mapping within 30 s and 42 tries")
+
+
+def test_exit_0_without_a_mapping_where_none_exists(bench):
+    bench.write_output("", "")
+    nodes = tuple(
+        replace(node, temporal=LoopConstraints({"K": FactorBound("=", 5)})) if node.name == "dram" else node
+        for node in MACHINE.nodes
+    )
+    with pytest.raises(InfeasibleError, match="loops over K"):
+        bench.map(replace(MACHINE, nodes=nodes))
+
+
+def test_exit_0_without_any_file(bench):
+    bench.mapper("echo Failed to run Accelergy; exit 0")
+    bench.fails("wrote no timeloop-mapper.map.yaml: Failed to run Accelergy")
+
+
+def test_a_crash(bench):
+    bench.mapper("echo assertion; kill -ABRT $$")
+    bench.fails("SIGABRT: assertion")
+
+
+def test_a_mapping_of_another_problem(bench):
+    bench.write_output(STATS, MAP)
+    bench.fails("multiply to", problem=replace(PROBLEM, bounds=(8, 4, 32)))
+
+
+def test_runs_do_not_collide(bench):
+    bench.mapper("sleep 0.2; " + WELL.replace("> {seen}", ">> {seen}"))
+    bench.map()  # finds the front end once, before the threads
+    with ThreadPoolExecutor(3) as pool:
+        values = {result.value for result in pool.map(lambda _: bench.map(), range(3))}
+    folders = bench.seen.read_text().split()
+    assert len(values) == 1
+    assert len(folders) == len(set(folders)) == 4
+
+
+def test_paths_with_spaces(tmp_path, monkeypatch):
+    bench = Bench(tmp_path / "a folder", monkeypatch)
+    bench.mapper('for each in "$@"; do case "$each" in *[\\ /]*) exit 7;; esac; done; ' + WELL)
+    assert bench.map().evaluation.computes == 512
+
+
+def test_the_budget_interrupts_the_mapper(bench):
+    bench.mapper(f"stop() {{{{ {WELL}; exit 0; }}}}; trap stop INT; while :; do sleep 0.05; done")
+    result = bench.map(budget_s=0.3)
+    assert result.evaluation.computes == 512
+    assert result.wall_s < 10
+
+
+def test_a_mapper_that_does_not_stop(bench, monkeypatch):
+    monkeypatch.setattr(process, "GRACE_S", 0.2)
+    bench.mapper("trap '' INT; while :; do sleep 0.05; done")
+    bench.fails("did not stop", budget_s=0.1)
+
+
+def test_no_timeloop(bench):
+    (bench.programs / "timeloop-mapper").unlink()
+    with pytest.raises(EngineError, match=r"timeloop-mapper is not on PATH; the container .*camel doctor"):
+        TimeloopEngine().version()
+
+
+def test_no_front_end(bench, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH")
+    with pytest.raises(EngineError, match=r"front end .* none of the Pythons .*CAMEL_TIMELOOP_PYTHON"):
+        bench.map()
+
+
+def test_the_older_front_end(bench):
+    old = bench.folder / "packages" / "pytimeloop" / "timeloopfe"
+    old.rename(bench.folder / "packages" / "timeloopfe")
+    tools._front_end.cache_clear()
+    assert tools.front_end().package == "timeloopfe"
+    assert bench.map().evaluation.computes == 512
+
+
+def test_the_version_changes_with_the_binary(bench):
+    before = TimeloopEngine().version()
+    bench.mapper(WELL + "\n# newer")
+    assert TimeloopEngine().version() != before
+    assert os.fspath(bench.programs) not in before
+
+
+def test_storage_without_a_limit_gets_one(bench):
+    bench.mapper("grep -q 'depth: 1099511627776' architecture.yaml || exit 5; " + WELL)
+    nodes = tuple(
+        replace(node, depth=None) if isinstance(node, Storage) and node.is_dram else node for node in MACHINE.nodes
+    )
+    bench.fails(f"ignored an attribute of dram: Size is {1048576 * 8}", machine=replace(MACHINE, nodes=nodes))
