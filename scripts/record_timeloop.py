@@ -4,8 +4,8 @@ Needs timeloop-mapper, timeloop-model and Timeloop's front end (`camel doctor` s
 
     python scripts/record_timeloop.py --arch camel --net revresnet tests/recorded/timeloop-camel-revresnet.tar.xz
 
-The archive holds a folder for each operation: in ``mapper`` the files given to timeloop-mapper, its console, the mapping
-it chose and its stats; in ``model`` the same of timeloop-model for the mapping that the native engine chose.
+The archive holds a folder for each operation: in ``mapper`` the files given to timeloop-mapper, its console, the chosen
+mapping and its stats; in ``model`` the same of timeloop-model for the mapping that the native engine chose.
 tests/integration/test_recorded_timeloop.py compares them with the native model.
 """
 
