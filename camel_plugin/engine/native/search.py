@@ -18,25 +18,34 @@ from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.bounds import Tables
 from camel_plugin.engine.native.containers import Containers
-from camel_plugin.engine.native.lattice import Floats, Lattice
+from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.result import BatchResult
-from camel_plugin.engine.native.search_polish import neighbours, variants
+from camel_plugin.engine.native.search_polish import join, neighbours, rows, variants
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
 
-FIRST_WIDTH, FIRST_PATTERNS = 48, 2
+FIRST_WIDTH, FIRST_PATTERNS = 32, 2
 """Partial mappings kept per node, and bypass patterns tried, in the first round; it always runs to its end."""
 
-WIDTHS = (96, 1536, 12288)
+WIDTHS = (128, 512, 2048, 8192)
 """Partial mappings kept per node in each of the other rounds."""
+
+AHEAD = 12
+"""How many times more are kept while a container is still open: until then scores tell little."""
 
 CANDIDATES = 256
 """Complete mappings that the model costs per round and bypass pattern."""
 
 VARIANTS = 40_000
 """Mappings that the model may cost to close the gap that scores leave."""
+
+SMALL_GAP = 1e-4
+"""Below this gap a tenth of that is spent on closing it."""
+
+CHUNK = 2048
+"""Of these, costed together."""
 
 EXACT = 1e-9
 """Relative difference below which value and bound count as equal: rounding of sums."""
@@ -101,8 +110,9 @@ class Search:
             self._proved(min(left, scored))
             if self.bound >= self._limit() or self._late():
                 break
-            if left >= self._limit() and self._closed(trees, width):
-                self._proved(np.inf)
+            if left >= self._limit():
+                share = 1 if self.bound < self.best.value * (1 - SMALL_GAP) else 10
+                self._proved(self._closed(trees, WIDTHS[-1] // share, VARIANTS // share))
                 break
 
     def _proved(self, bound: float) -> None:
@@ -132,32 +142,45 @@ class Search:
             self._judge(self._candidates(tree, best))
         return left, scored
 
-    def _closed(self, trees: list[Tree], width: int) -> bool:
-        """The model has costed every mapping whose score does not rule it out."""
+    def _closed(self, trees: list[Tree], width: int, room: int) -> float:
+        """Cost ``room`` mappings that their score does not rule out, best first; returns the least score left."""
         beam, left = self._descended(trees, width, undominated=False)
-        if left < self._limit():
-            return False
-        found = [variants(self.space, self._candidates(tree, states), VARIANTS) for tree, states in beam.items()]
-        if any(each is None for each in found) or sum(len(each) for each in found if each) > VARIANTS:
-            return False
-        for batch in found:
-            if batch is not None and len(batch):
-                self._judge(batch)
-        return True
+        found: list[tuple[float, Tree, Ints]] = []
+        for tree, states in beam.items():
+            states, _ = states.best(len(states))
+            factors = self._loops(tree, states)[0]
+            _, first = np.unique(factors.reshape(len(factors), -1), axis=0, return_index=True)
+            found += [(float(states.score[row]), tree, factors[row]) for row in np.sort(first)]
+        found.sort(key=lambda each: each[0])
+        done = 0
+        while done < len(found) and found[done][0] < self._limit():
+            alike = []
+            while done < len(found) and sum(map(len, alike)) < CHUNK:
+                _, tree, factors = found[done]
+                some = None if self._late() else variants(self.space, factors, tree.keep, room)
+                if some is None:
+                    break
+                room -= len(some)
+                alike.append(some)
+                done += 1
+            if not alike:
+                return min(left, found[done][0])
+            self._judge(join(alike))
+        return left
 
-    def _descended(
-        self, trees: list[Tree], width: int, undominated: bool = True
-    ) -> tuple[dict[Tree, States], float]:
+    def _descended(self, trees: list[Tree], width: int, undominated: bool = True) -> tuple[dict[Tree, States], float]:
         """Complete mappings by tree, and the least score left out."""
         roots = {tree: tree.root() for tree in trees}
         beam = {tree: root for tree, root in roots.items() if root.score[0] < self._limit()}
         lost = np.inf
         for tree in trees:
-            tree.room, tree.left = 4 * width, np.inf
+            tree.left = np.inf
         for level in range(len(self.space.nodes) - 1, -1, -1):
+            keep = width * (AHEAD if trees[0].containers.most[level] > 1 else 1)
             grown: dict[Tree, list[Iterable[States]]] = {}
             waiting: dict[Tree, list[Iterable[States]]] = {}
             for tree, states in beam.items():
+                tree.room = 2 * keep
                 if level in tree.containers.choices:
                     grown[tree] = [tree.placed(states, level, self._limit())]
                 else:
@@ -169,7 +192,7 @@ class Search:
             lost = min(lost, left)
             for tree, states in pending.items():
                 grown[tree].append(tree.completed(states, level, self._limit()))
-            beam, left = self._cut(grown, beam, width * (6 if most[level] > 1 else 1), undominated)
+            beam, left = self._cut(grown, beam, keep, undominated)
             lost = min(lost, left)
         return beam, min([lost, *(tree.left for tree in trees)])
 
@@ -218,14 +241,19 @@ class Search:
 
     def _candidates(self, tree: Tree, states: States) -> MappingBatch:
         """Complete partial mappings as mappings."""
-        picks, order, along_x = tree.trail.loops(states.trail, tree.levels)
-        factors = np.stack([each[picks[:, :, d]] for d, each in enumerate(self.lattice.divisors)], axis=2)
+        factors, order, along_x = self._loops(tree, states)
         orders = np.empty(factors.shape, np.int8)
         for row, level in itertools.product(range(len(states)), range(tree.levels)):
             innermost = tree.order_classes[order[row, level]].loops if order[row, level] >= 0 else ()
             orders[row, level] = self.space.order(level, innermost, along_x[row, level])
         keep = np.broadcast_to(tree.keep, (len(states), *tree.keep.shape))
         return MappingBatch(self.space.machine, self.space.problem, factors, orders, along_x, keep)
+
+    def _loops(self, tree: Tree, states: States) -> tuple[Ints, Ints, Bools]:
+        """Factors [n, L, D], order classes [n, L] and placements [n, L, D] of complete partial mappings."""
+        picks, order, along_x = tree.trail.loops(states.trail, tree.levels)
+        factors = np.stack([each[picks[:, :, d]] for d, each in enumerate(self.lattice.divisors)], axis=2)
+        return factors, order, along_x
 
     def _polish(self) -> None:
         """Take the best neighbour of the best mapping while there is a better one."""
@@ -242,9 +270,7 @@ class Search:
         if len(values) and values.min() < self.best.value:
             one = [int(values.argmin())]
             self.best.value = float(values.min())
-            self.best.batch = MappingBatch(
-                batch.machine, batch.problem, batch.factors[one], batch.order[one], batch.along_x[one], batch.keep[one]
-            )
+            self.best.batch = rows(batch, one)
 
 
 def _split(portions: Iterator[tuple[States, States]], settled: Iterable[States]) -> Iterator[States]:

@@ -33,27 +33,37 @@ def neighbours(space: MapSpace, batch: MappingBatch, row: int) -> MappingBatch:
     return _legal(space, [*_moved_factors(start), *_reordered(start), *_turned(space, start), *_bypassed(space, start)])
 
 
-def variants(space: MapSpace, batch: MappingBatch, most: int) -> MappingBatch | None:
-    """All mappings with the factors and bypasses of those in ``batch``, whatever their orders and placements.
+def variants(space: MapSpace, factors: Ints, keep: Bools, most: int) -> MappingBatch | None:
+    """All mappings with these factors [L, D] and bypasses, whatever their orders and placements.
 
     Returns:
         None if there are more than ``most``.
     """
-    found: list[_Mapping] = []
-    _, rows = np.unique(batch.factors.reshape(len(batch), -1), axis=0, return_index=True)
-    for row in rows:
-        factors, keep = batch.factors[row], batch.keep[row]
-        options = [list(_arrangements(node, loops)) for node, loops in zip(space.nodes, factors, strict=True)]
-        if len(found) + math.prod(map(len, options)) > most:
-            return None
-        for choice in itertools.product(*options):
-            order, along_x = zip(*choice, strict=True)
-            found.append(_Mapping(factors, np.array(order), np.array(along_x), keep))
-    return _legal(space, found)
+    options = [list(_arrangements(node, loops, most)) for node, loops in zip(space.nodes, factors, strict=True)]
+    if math.prod(map(len, options)) > most:
+        return None
+    choices = (zip(*choice, strict=True) for choice in itertools.product(*options))
+    return _legal(space, [_Mapping(factors, np.array(order), np.array(along_x), keep) for order, along_x in choices])
 
 
-def _arrangements(node: Node, factors: Ints) -> Iterator[tuple[list[int], list[bool]]]:
-    """Orders (outermost first) and placements of one node's loops."""
+def rows(batch: MappingBatch, index: list[int]) -> MappingBatch:
+    """Some mappings of a batch."""
+    parts = (each[index] for each in (batch.factors, batch.order, batch.along_x, batch.keep))
+    return MappingBatch(batch.machine, batch.problem, *parts)
+
+
+def join(batches: Sequence[MappingBatch]) -> MappingBatch:
+    """One batch of all mappings."""
+    columns = zip(*((each.factors, each.order, each.along_x, each.keep) for each in batches), strict=True)
+    return MappingBatch(batches[0].machine, batches[0].problem, *map(np.concatenate, columns))
+
+
+def _arrangements(node: Node, factors: Ints, most: int) -> Iterator[tuple[list[int], list[bool]]]:
+    """Orders (outermost first) and placements of one node's loops, no more than just above ``most``."""
+    return itertools.islice(_all_arrangements(node, factors), most + 1)
+
+
+def _all_arrangements(node: Node, factors: Ints) -> Iterator[tuple[list[int], list[bool]]]:
     loops = np.flatnonzero(factors > 1).tolist()
     idle = np.flatnonzero(factors == 1).tolist()
     for order in itertools.permutations(loops):

@@ -124,6 +124,19 @@ class Scores:
         time = times.max(axis=1)
         cycles = np.maximum(time / self._containers.reach[level + 1][tile], max(1.0, self._ports[level].max()))
         energy += states.leakage_J * time + cycles * self._leakage_J[level]
+        return self._of(energy, cycles)
+
+    def glance(self, states: States, rows: Ints, tile: Ints, used: Ints, level: int) -> Floats:
+        """Scores of ``states[rows]`` with ``used`` instances at the container ``level``, from little: a first sieve."""
+        reach = self._containers.reach[level][tile]
+        most = np.minimum(self._lattice.volume[-1] / self._lattice.volume[tile], self._containers.most[level])
+        energy = states.spent[rows, 0] + self._bounds.inside(level - 1)[tile]
+        energy -= states.spared[rows, 0] * used * most + self._spared[level][0]
+        cycles = np.maximum(states.spent[rows, 1] / (used * reach), 1.0)
+        return self._of(energy + cycles * self._leakage_J[level], cycles)
+
+    def _of(self, energy: Floats, cycles: Floats) -> Floats:
+        """The objective."""
         if self._objective is Objective.ENERGY:
             return energy
         seconds = cycles * self._cycle_s

@@ -18,6 +18,9 @@ from camel_plugin.engine.native.orders import Order, orders
 from camel_plugin.engine.native.search_score import Scores, patterns
 from camel_plugin.engine.native.search_state import States, Trail
 
+EXACT = 1e-9
+"""Rounding of sums, in blocks."""
+
 PAIRS = 1 << 18
 """Combinations of state and loop factors that are formed at a time."""
 
@@ -51,6 +54,7 @@ class Tree:
         self.bounds = Bounds(space, lattice, self.costs, tables)
         self.scores = Scores(space, lattice, containers, self.costs, self.bounds, objective)
         self.levels = len(space.nodes)
+        self._single = [containers.most[level] == 1 for level in self.bounds.storage_at]
         self.macs = space.problem.macs
         self.trail = Trail()
         self.order_classes: list[Order] = []
@@ -86,16 +90,19 @@ class Tree:
         """``states`` with the loops of the container ``level``, those scored below ``limit``, in portions."""
         choices = self.containers.choices[level]
         picks = self.containers.picks[level]
+        used = choices.factors.prod(axis=1)
         for row, pick in self._pairs(states, picks):
+            tile = self._grown(states.tile[row], picks[pick])
+            promising = self.scores.glance(states, row, tile, used[pick], level) < limit
+            row, pick = row[promising], pick[promising]
             parent = states.take(row)
-            child = self._multicast(parent, picks[pick], choices.factors[pick], level)
+            child = self._multicast(parent, tile[promising], choices.factors[pick], level)
             yield self._marked(child, level, picks[pick], limit, along_x=choices.along_x[pick])
 
-    def _multicast(self, parent: States, picks: Ints, factors: Ints, level: int) -> States:
-        """The states inside a container whose loops are ``factors`` [n, D]."""
+    def _multicast(self, parent: States, tile: Ints, factors: Ints, level: int) -> States:
+        """The states inside a container whose loops ``factors`` [n, D] make their tiles ``tile``."""
         lattice = self.lattice
         dims = self.space.problem.dimensions
-        tile = self._grown(parent.tile, picks)
         index, index_after = self._index(parent.tile), self._index(tile)
         used = factors.prod(axis=1).astype(np.float64)
         sent, live, idles = np.ones(parent.asked.shape), parent.live.copy(), parent.idles.copy()
@@ -227,11 +234,16 @@ class Tree:
         live, idles, overlaps, shift = (
             each.copy() for each in (states.live, states.idles, states.overlaps, states.shift)
         )
+        if level == 0:
+            live[:] = False
         spared = states.spared + self.lattice.boxes[:, -1] @ self.costs.spared[:, s].T
-        # What is no longer live is spent, apart from words asked of storages further out.
+        spent = states.spent.copy()
         for t in np.flatnonzero(self.keep[s]):
             pending[:, :, t] += asked[:, t, None] * self.costs.asked[:, s, t]
-        spent = states.spent + (pending * ~live[:, None, :]).sum(axis=2)
+            if self._single[s]:
+                spent[:, 0] += np.where(live[:, t], 0.0, self._rounded_up(s, t, asked[:, t]))
+        # What is no longer live is spent, apart from words asked of storages further out.
+        spent += (pending * ~live[:, None, :]).sum(axis=2)
         pending *= live[:, None, :]
         for t in np.flatnonzero(self.keep[s]):
             if self.costs.parent[s, t] >= 0:
@@ -241,8 +253,7 @@ class Tree:
                 live[:, t] = idles[:, t] = overlaps[:, t] = True
                 shift[:, t] = 1.0
             else:
-                spent += pending[:, :, t]
-                asked[:, t], pending[:, :, t], live[:, t] = 0.0, 0.0, False
+                asked[:, t] = 0.0
         return states.but(
             spent=spent,
             pending=pending,
@@ -254,6 +265,24 @@ class Tree:
             spared=spared,
             leakage_J=states.leakage_J + storage.energy.leakage_J_per_cycle,
         )
+
+    def _rounded_up(self, s: int, t: int, words: Floats) -> Floats:
+        """[n] energy by which whole blocks exceed ``words`` that go from the one instance of storage ``s`` to its child.
+
+        A child counts too if it has one instance.
+        """
+        storage = self.space.machine.storages[s]
+        filled = storage
+        for child in np.flatnonzero(self.costs.parent[:, t] == s):
+            if self._single[child]:
+                filled = self.space.machine.storages[child]
+        if self.space.problem.dataspaces[t].read_write:
+            again = np.maximum(0.0, words - self.lattice.boxes[t, -1])
+            energy = _excess(words, storage) * storage.energy.update_J + _excess(again, storage) * storage.energy.read_J
+        else:
+            again = words
+            energy = _excess(words, storage) * storage.energy.read_J
+        return energy if filled is storage else energy + _excess(again, filled) * filled.energy.write_J
 
     # -- helpers -----------------------------------------------------------------------------------------------
 
@@ -327,6 +356,12 @@ class Tree:
 
     def _written(self, states: States, level: int, picks: Ints, along_x: Bools) -> States:
         return states.but(trail=self.trail.add(states.trail, level, picks, states.order, along_x))
+
+
+def _excess(words: Floats, storage: Storage) -> Floats:
+    """[n] blocks by which whole blocks exceed ``words``; clusters share theirs, so theirs do not count."""
+    blocks = words / storage.block_words
+    return np.maximum(0.0, np.ceil(blocks - EXACT) - blocks) if storage.cluster_size == 1 else np.zeros_like(words)
 
 
 def _distinct(factors: list[Ints], steps: list[Ints]) -> Floats:
