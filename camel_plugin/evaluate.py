@@ -28,8 +28,9 @@ from camel_plugin.result import LevelResult, LifetimeResult, OperationResult, St
 from camel_plugin.schedule.account import account
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.ledger import OperationAccount
+from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.refresh.base import RefreshPolicy
-from camel_plugin.schedule.residency import Placement, operation_machine, place
+from camel_plugin.schedule.residency import operation_machine, place
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.step import Operation, Step
 

@@ -17,9 +17,9 @@ from camel_plugin.engine.mapping import Mapping as LoopMapping
 from camel_plugin.schedule.cost import LevelTraffic, OperationCost
 from camel_plugin.schedule.ledger import Ledger, OperationAccount, TensorAccount
 from camel_plugin.schedule.lifetime import lifetimes
+from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.refresh.activity import LevelActivity, activities
 from camel_plugin.schedule.refresh.base import RefreshPolicy
-from camel_plugin.schedule.residency import Placement
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.workload.step import Step
 

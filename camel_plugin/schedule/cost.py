@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats
-from camel_plugin.schedule.residency import Placement
+from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.workload.step import Operation, Step
 

@@ -13,20 +13,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.mapping import Mapping as LoopMapping
-from camel_plugin.schedule.liveness import users
-from camel_plugin.schedule.residency import Placement
+from camel_plugin.schedule.liveness import persistent, users
+from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.tiles import tile_time
 from camel_plugin.schedule.timeline import Timeline
-from camel_plugin.workload.step import PERSISTENT_KINDS, Operation, Step
+from camel_plugin.workload.step import Operation, Step
 
 
 class Rule(StrEnum):
     """How a lifetime was found."""
 
     STEP = "outlives the step: rewritten at most once a step"
+    COPIES = "one a micro-batch: written in one loop, read in another"
     MICRO_BATCH = "carried over: rewritten once a micro-batch"
     SWEEP = "last sweep of the producer's loops .. end of the last reader"
     PRODUCER = "start of the producer .. end of the last reader"
@@ -59,10 +61,11 @@ class Lifetime:
         level: where the data are.
         operation: that stages the tile, or that uses a resident tensor last.
         staged: a tile on its way to or from the tensor's home, not the resident tensor itself.
-        words: in one instance.
+        words: of one copy in one instance.
         instances: that hold such data at the same time.
         spans: all stretches between writes, of the longest-living datum.
         rule: how they were found.
+        copies: of these words, one a micro-batch; ``spans`` are those of all copies.
     """
 
     tensor: str
@@ -73,6 +76,7 @@ class Lifetime:
     instances: int
     spans: tuple[Span, ...]
     rule: Rule
+    copies: int = 1
 
     @property
     def cycles(self) -> int:
@@ -131,18 +135,20 @@ def _resident(
     first, last = uses[0], uses[-1]
     last_end = timeline.slots[last.name].end
     spans: tuple[Span, ...]
-    if step.tensors[name].kind in PERSISTENT_KINDS:
+    if persistent(step, name, first):
         rule, spans = Rule.STEP, (Span(0, timeline.cycles, 1),)
     elif not live.produced:
         begin = timeline.slots[first.name].start
         rule, spans = Rule.OUTSIDE, (Span(begin, last_end - begin, first.repeats),)
+    elif live.copies > 1:
+        rule, spans = Rule.COPIES, _copies(timeline, name, uses, written, live.copies)
     elif live.carried and first.repeats > 1:
         rule, spans = Rule.MICRO_BATCH, _carried(timeline, name, uses, written)
     else:
         producer = min((op for op in uses if name in op.writes), key=lambda op: timeline.slots[op.name].start)
         rule = Rule.PRODUCER if producer.problem is None else Rule.SWEEP
         spans = _between_writes(timeline, name, uses, written)
-    return Lifetime(name, placement.homes[name], last.name, False, placement.words[name], 1, spans, rule)
+    return Lifetime(name, placement.homes[name], last.name, False, placement.words[name], 1, spans, rule, live.copies)
 
 
 def _between_writes(
@@ -150,33 +156,51 @@ def _between_writes(
 ) -> tuple[Span, ...]:
     """Stretches from each write to the last read before the next one."""
     spans: list[Span] = []
-    begin = 0
+    writer: Operation | None = None
     for operation in uses:
-        end = timeline.slots[operation.name].end
-        if name in operation.reads and spans:
-            spans[-1] = Span(begin, end - begin, operation.repeats)
+        if name in operation.reads and writer is not None:
+            begin, slot = written[writer.name, name], timeline.slots[operation.name]
+            # Written once, read in every run of another loop: the last of them counts.
+            end = slot.end if slot.group == timeline.slots[writer.name].group else slot.last_end
+            spans[-1] = Span(begin, end - begin, writer.repeats)
         if name in operation.writes:
-            begin = written[operation.name, name]
-            spans.append(Span(begin, 0, operation.repeats))
+            writer = operation
+            spans.append(Span(written[operation.name, name], 0, operation.repeats))
     return tuple(spans)
+
+
+def _copies(
+    timeline: Timeline, name: str, uses: list[Operation], written: Mapping[tuple[str, str], int], copies: int
+) -> tuple[Span, ...]:
+    """One stretch a micro-batch, from its run of the loop that writes to its run of the last loop that reads."""
+    writer = next(operation for operation in uses if name in operation.writes)
+    begin, source, last = written[writer.name, name], timeline.slots[writer.name], timeline.slots[uses[-1].name]
+    later = last.period - source.period
+    return tuple(Span(begin + k * source.period, last.end - begin + k * later, 1) for k in range(copies))
 
 
 def _carried(
     timeline: Timeline, name: str, uses: list[Operation], written: Mapping[tuple[str, str], int]
 ) -> tuple[Span, ...]:
-    """From one micro-batch to the next, and from the last one to the operations after them."""
-    group = timeline.slots[uses[0].name]
-    writer = [op for op in uses if name in op.writes and op.repeats == group.repeats][-1]
-    begin = written[writer.name, name]
-    again = Span(begin, group.period, group.repeats - 1)
-    last_write = begin + (group.repeats - 1) * group.period
-    later = [op for op in uses if timeline.slots[op.name].start > timeline.slots[writer.name].start]
-    if not later:
-        return (again,)
-    slot = timeline.slots[later[-1].name]
-    # A reader in the same group is in its last run by then.
-    end = slot.end + ((group.repeats - 1) * group.period if slot.repeats == group.repeats else 0)
-    return again, Span(last_write, end - last_write, 1)
+    """Accumulated: from one micro-batch to the next, and from the last one to the operations after them."""
+    spans: list[Span] = []
+    by_loop = groupby(uses, key=lambda operation: timeline.slots[operation.name].group)
+    loops = [list(members) for _, members in by_loop]
+    for number, members in enumerate(loops):
+        writers = [operation for operation in members if name in operation.writes]
+        if not writers:
+            continue
+        slot, begin = timeline.slots[writers[-1].name], written[writers[-1].name, name]
+        spans.append(Span(begin, slot.period, slot.repeats - 1))
+        last_write = begin + (slot.repeats - 1) * slot.period
+        end = timeline.slots[members[-1].name].last_end
+        for following in loops[number + 1 :]:
+            again = next((operation for operation in following if name in operation.writes), None)
+            end = timeline.slots[again.name].end if again else timeline.slots[following[-1].name].last_end
+            if again:
+                break
+        spans.append(Span(last_write, end - last_write, 1))
+    return tuple(span for span in spans if span.times and span.cycles > 0)
 
 
 def _staged(

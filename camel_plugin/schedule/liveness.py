@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.step import PERSISTENT_KINDS, Operation, Step, TensorKind
@@ -18,29 +17,32 @@ class LiveRange:
         first: first write (first use for a tensor that comes from outside the step).
         last: last use.
         produced: some operation of the step writes it, or it outlives the step.
-        carried: its value passes from one micro-batch (or step) to the next.
+        carried: its value passes from one micro-batch, loop or step to the next.
+        copies: values that wait at the same time: one a micro-batch for what one loop makes and another one reads.
     """
 
     first: int
     last: int
     produced: bool
     carried: bool
+    copies: int = 1
 
     def __contains__(self, index: object) -> bool:
         return isinstance(index, int) and self.first <= index <= self.last
 
 
 def groups(step: Step) -> tuple[range, ...]:
-    """Runs of consecutive operations with the same ``repeats``: the micro-batch, then the updates.
+    """The loops of a step: consecutive operations with the same ``repeats``, cut at ``Step.borders`` too.
 
     A group is run ``repeats`` times as a whole before the next one starts.
     """
-    result, start = [], 0
-    for _, members in groupby(step.operations, key=lambda operation: operation.repeats):
-        stop = start + sum(1 for _ in members)
-        result.append(range(start, stop))
-        start = stop
-    return tuple(result)
+    operations, borders = step.operations, set(step.borders)
+    starts = [
+        index
+        for index, operation in enumerate(operations)
+        if index == 0 or index in borders or operation.repeats != operations[index - 1].repeats
+    ]
+    return tuple(map(range, starts, [*starts[1:], len(operations)]))
 
 
 def users(step: Step) -> dict[str, list[Operation]]:
@@ -52,11 +54,17 @@ def users(step: Step) -> dict[str, list[Operation]]:
     return found
 
 
+def persistent(step: Step, name: str, first: Operation) -> bool:
+    """The tensor exists before and after the step; a weight that the step itself makes, a copy on chip, does not."""
+    made = name in first.writes and name not in first.reads
+    return step.tensors[name].kind in PERSISTENT_KINDS and not made
+
+
 def live_ranges(step: Step) -> dict[str, LiveRange]:
     """Live range of every tensor that some operation uses.
 
     Weights and optimizer state live through the whole step. A value carried over the repeats of a
-    group (accumulated into from its first use on, or used by a later group) lives through the whole group.
+    group (accumulated into from its first use on, or used by another group) lives through the whole group.
 
     Raises:
         WorkloadError: an operation names an unknown tensor, or reads a value that nothing wrote.
@@ -66,23 +74,25 @@ def live_ranges(step: Step) -> dict[str, LiveRange]:
         for name in dict.fromkeys(operation.reads + operation.writes):
             _check_use(step, operation, name, first_use=name not in uses)
             uses.setdefault(name, []).append(index)
-
     group_of = {index: group for group in groups(step) for index in group}
-    ranges = {}
-    for name, indices in uses.items():
-        first, last = indices[0], indices[-1]
-        if step.tensors[name].kind in PERSISTENT_KINDS:
-            ranges[name] = LiveRange(0, len(step.operations) - 1, produced=True, carried=True)
-            continue
-        produced = name in step.operations[first].writes
-        accumulated = produced and name in step.operations[first].reads
-        carried = accumulated or group_of[first] != group_of[last]
-        if carried and step.operations[first].repeats > 1:
-            first = group_of[first].start
-        if carried and step.operations[last].repeats > 1:
-            last = group_of[last].stop - 1
-        ranges[name] = LiveRange(first, last, produced, carried)
-    return ranges
+    return {name: _range(step, name, indices, group_of) for name, indices in uses.items()}
+
+
+def _range(step: Step, name: str, indices: Sequence[int], group_of: Mapping[int, range]) -> LiveRange:
+    first, last = indices[0], indices[-1]
+    begin, end = step.operations[first], step.operations[last]
+    if persistent(step, name, begin):
+        return LiveRange(0, len(step.operations) - 1, produced=True, carried=True)
+    produced = name in begin.writes
+    accumulated = produced and name in begin.reads
+    across = group_of[first] != group_of[last]
+    elsewhere = (index for index in indices if group_of[index] != group_of[first])
+    each = not accumulated and any(step.operations[index].repeats == begin.repeats for index in elsewhere)
+    if (accumulated or across) and begin.repeats > 1:
+        first = group_of[first].start
+    if (accumulated or across) and end.repeats > 1:
+        last = group_of[last].stop - 1
+    return LiveRange(first, last, produced, accumulated or across, begin.repeats if each else 1)
 
 
 def in_place(step: Step, ranges: Mapping[str, LiveRange]) -> dict[str, str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 
-from camel_plugin.arch.machine import Fanout, Machine, Storage
-from camel_plugin.schedule.liveness import LiveRange, in_place, live_ranges, users
+from camel_plugin.arch.machine import Machine, Storage
+from camel_plugin.schedule.banks import Rows
+from camel_plugin.schedule.liveness import in_place, live_ranges, users
+from camel_plugin.schedule.placement import Placement, Spill, may_keep, rows, shared_storages
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.workload.step import Operation, Pass, Step, Tensor, TensorKind
 
@@ -22,75 +24,6 @@ WORKING_SHARE = 1 / 8
 
 QUANTA = 16
 """Capacity left beside idle residents is rounded down to this fraction, so that distinct problems stay few."""
-
-
-@dataclass(frozen=True)
-class Spill:
-    """A tensor that rests in the outermost level.
-
-    Attributes:
-        tensor: its name.
-        bytes: its size there.
-        reason: why no on-chip storage holds it.
-    """
-
-    tensor: str
-    bytes: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where every tensor of a step rests.
-
-    Attributes:
-        homes: tensor -> storage level.
-        words: tensor -> words it occupies there (bounding box, padding included).
-        ranges: tensor -> live range.
-        overlays: resident tensor -> resident tensor of the same level whose words it takes over.
-        operation_homes: operation -> dataspace -> on-chip home, for :meth:`Machine.with_homes`.
-        peak_bytes: on-chip level -> most bytes of residents at any moment (tiles not counted).
-        spills: every tensor in the outermost level.
-        index: operation -> its place in the order.
-    """
-
-    homes: Mapping[str, str]
-    words: Mapping[str, int]
-    ranges: Mapping[str, LiveRange]
-    overlays: Mapping[str, str]
-    operation_homes: Mapping[str, Mapping[str, str]]
-    peak_bytes: Mapping[str, float]
-    spills: tuple[Spill, ...]
-    index: Mapping[str, int]
-
-    def residents(self, level: str, operation: str) -> tuple[str, ...]:
-        """Tensors that live in ``level`` during ``operation``, operands and results included."""
-        index = self.index[operation]
-        return tuple(name for name, home in self.homes.items() if home == level and index in self.ranges[name])
-
-
-def shared_storages(machine: Machine) -> tuple[Storage, ...]:
-    """On-chip storages that the whole machine shares (outside any fanout), outermost first."""
-    shared: list[Storage] = []
-    for node in machine.nodes:
-        if isinstance(node, Fanout) and node.size > 1:
-            break
-        if isinstance(node, Storage) and node != machine.storages[0] and not node.is_dram:
-            shared.append(node)
-    return tuple(shared)
-
-
-def may_keep(machine: Machine, storage: Storage, dataspace: str) -> bool:
-    """The specification lets ``storage`` keep ``dataspace``: no bypass, no parallel peer that must keep it."""
-    if dataspace in storage.keep:
-        return True
-    peers = (s for s in machine.storages if storage.parallel is not None and s.parallel == storage.parallel)
-    return dataspace not in storage.bypass and not any(dataspace in peer.keep for peer in peers)
-
-
-def rows(storage: Storage, words: float) -> int:
-    """Accesses (rows of ``width`` bits) that ``words`` words fill."""
-    return math.ceil(words / storage.block_words)
 
 
 def place(machine: Machine, step: Step) -> Placement:
@@ -123,8 +56,10 @@ def operation_machine(machine: Machine, placement: Placement, operation: Operati
     for position, node in enumerate(nodes):
         if not isinstance(node, Storage) or node.depth is None or not _stages(pinned, node, operation, homes):
             continue
-        waiting = (name for name in placement.residents(node.name, operation.name) if name not in operands)
-        idle = sum(rows(node, placement.words[name]) for name in waiting)
+        idle = sum(
+            rows(node, placement.words[name]) * (placement.ranges[name].copies - (name in operands))
+            for name in placement.residents(node.name, operation.name)
+        )
         if idle:
             quantum = max(1, node.depth // QUANTA)
             nodes[position] = replace(node, depth=(node.depth - idle) // quantum * quantum)
@@ -168,7 +103,7 @@ class _Placer:
         self.elapsed = self._elapsed()
         self.words = _words(step)
         self.homes: dict[str, str] = {}
-        self.used = {level.name: [0] * len(step.operations) for level in self.levels}
+        self.rows = {level.name: Rows(level.depth, len(step.operations)) for level in self.levels}
         self.dataspaces = self._forward_dataspaces()
 
     def run(self) -> Placement:
@@ -182,7 +117,7 @@ class _Placer:
                 if name not in self.homes:
                     home, reasons[name] = self._home(name)
                     if home is not None:
-                        self._settle(name, home)
+                        self.homes[name] = home.name
                         placed = True
         return self._result(reasons)
 
@@ -218,7 +153,8 @@ class _Placer:
         return list(holders.values())
 
     def _value(self, name: str) -> tuple[float, int, int]:
-        return sum(self._uses(name)) / self._alive(name), -self.words[name], -self.ranges[name].first
+        traffic = sum(self._uses(name)) / self.ranges[name].copies
+        return traffic / self._alive(name), -self.words[name], -self.ranges[name].first
 
     def _uses(self, name: str) -> tuple[int, int]:
         """Times that the tensor is read and written in a step."""
@@ -235,7 +171,8 @@ class _Placer:
         if level.refresh is None:
             return 0.0
         passes = self._alive(name) * self.machine.cycle_s / level.refresh.retention_s
-        return passes * level.bits(self.words[name]) / level.refresh.row_bits * level.refresh.row_energy_J
+        bits = level.bits(self.words[name]) * self.ranges[name].copies
+        return passes * bits / level.refresh.row_bits * level.refresh.row_energy_J
 
     def _saved_J(self, name: str) -> float:
         """Energy of the accesses to the outermost level that a resident tensor saves."""
@@ -251,47 +188,53 @@ class _Placer:
         return list(accumulate(durations, initial=0.0))
 
     def _home(self, name: str) -> tuple[Storage | None, str]:
+        """Take rows for the tensor in the first storage that has them, or say why none does."""
         tensor, live = self.step.tensors[name], self.ranges[name]
         if not live.produced:
             return None, "comes from outside the step"
         reasons = []
         for level in self._holders(tensor):
-            need = rows(level, self.words[name])
+            need = self._need(level, name)
             if level.depth is not None and need > level.depth:
-                reasons.append(f"{self.words[name]} words, {level.name} has {level.capacity_words}")
+                copies = f"{live.copies} x " if live.copies > 1 else ""
+                reasons.append(f"{copies}{self.words[name]} words, {level.name} has {level.capacity_words}")
                 continue
             refresh_J, saved_J = self._refresh_J(level, name), self._saved_J(name)
             if refresh_J > saved_J:
                 reasons.append(f"refresh in {level.name} would cost {refresh_J:.2g} J, traffic saved {saved_J:.2g} J")
                 continue
             full = next((i for i in range(live.first, live.last + 1) if not self._fits(name, level, need, i)), None)
-            if full is None:
-                return level, ""
-            reasons.append(f"no room in {level.name} during {self.step.operations[full].name}")
+            if full is not None:
+                reasons.append(f"no room in {level.name} during {self.step.operations[full].name}")
+                continue
+            start = self.rows[level.name].find(need, live, [other for other, _ in self._partners(name, level)])
+            if start is None:
+                reasons.append(f"no {need} free rows in a row in {level.name}")
+                continue
+            self.rows[level.name].take(name, start, need, live)
+            return level, ""
         return None, "; ".join(reasons) or f"no shared on-chip storage may hold {tensor.kind} tensors"
 
+    def _need(self, level: Storage, name: str) -> int:
+        """Rows of all copies of the tensor."""
+        return rows(level, self.words[name]) * self.ranges[name].copies
+
     def _fits(self, name: str, level: Storage, need: int, index: int) -> bool:
+        """Enough rows are free at that moment, in whatever pieces."""
         if level.depth is None:
             return True
         operation = self.step.operations[index]
         homes = {space: "" for space, operand in operation.roles.items() if operand == name or operand in self.homes}
         staged = _stages(self.machine, level, operation, homes)
         room = level.depth - (math.ceil(level.depth * WORKING_SHARE) if staged else 0)
-        return self.used[level.name][index] + need - self._shared(name, level, index) <= room
-
-    def _shared(self, name: str, level: Storage, index: int) -> int:
-        """Rows that ``name`` shares during the operation at ``index``, in place, with residents of ``level``."""
-        return sum(
-            min(rows(level, self.words[name]), rows(level, self.words[other]))
-            for other, moment in self.partners.get(name, ())
-            if moment == index and self.homes.get(other) == level.name
+        shared = sum(
+            min(need, self._need(level, other)) for other, moment in self._partners(name, level) if moment == index
         )
+        return self.rows[level.name].used[index] + need - shared <= room
 
-    def _settle(self, name: str, level: Storage) -> None:
-        need = rows(level, self.words[name])
-        for index in range(self.ranges[name].first, self.ranges[name].last + 1):
-            self.used[level.name][index] += need - self._shared(name, level, index)
-        self.homes[name] = level.name
+    def _partners(self, name: str, level: Storage) -> list[tuple[str, int]]:
+        """Residents of ``level`` whose rows the tensor may share, in place, with the operation at which."""
+        return [pair for pair in self.partners.get(name, ()) if self.homes.get(pair[0]) == level.name]
 
     def _result(self, reasons: Mapping[str, str]) -> Placement:
         outermost = self.machine.storages[0]
@@ -300,13 +243,14 @@ class _Placer:
             homes=homes,
             words=self.words,
             ranges=self.ranges,
-            overlays={out: dying for out, dying in self.pairs.items() if self._resident_together(out, dying)},
+            blocks={name: self.rows[level].blocks[name] for name, level in self.homes.items()},
+            overlays={out: dying for out, dying in self.pairs.items() if self._share_rows(out, dying)},
             operation_homes={
                 op.name: {space: self.homes[name] for space, name in op.roles.items() if name in self.homes}
                 for op in self.step.operations
             },
             peak_bytes={
-                level.name: level.bits(max(self.used[level.name], default=0) * level.block_words) / 8
+                level.name: level.bits(max(self.rows[level.name].used, default=0) * level.block_words) / 8
                 for level in self.levels
             },
             spills=tuple(
@@ -317,5 +261,8 @@ class _Placer:
             index={op.name: index for index, op in enumerate(self.step.operations)},
         )
 
-    def _resident_together(self, output: str, dying: str) -> bool:
-        return output in self.homes and self.homes[output] == self.homes.get(dying)
+    def _share_rows(self, output: str, dying: str) -> bool:
+        if output not in self.homes or self.homes[output] != self.homes.get(dying):
+            return False
+        blocks = self.rows[self.homes[output]].blocks
+        return blocks[output].start == blocks[dying].start

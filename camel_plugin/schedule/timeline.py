@@ -20,6 +20,7 @@ class Slot:
         end: of its first run.
         period: cycles from one run to the next (the duration of its group).
         repeats: runs.
+        group: number of the group, in order.
     """
 
     name: str
@@ -27,11 +28,17 @@ class Slot:
     end: int
     period: int
     repeats: int
+    group: int = 0
 
     @property
     def cycles(self) -> int:
         """Duration of one run."""
         return self.end - self.start
+
+    @property
+    def last_end(self) -> int:
+        """End of the last run."""
+        return self.end + (self.repeats - 1) * self.period
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,9 @@ class Timeline:
 
     def runs(self, start: int, end: int) -> Iterator[tuple[str, int, int]]:
         """Runs that overlap the cycles ``start`` to ``end``, as (operation, start, end) of the run."""
-        for group in self.groups:
+        after = bisect_left(self.groups, end, key=lambda group: group[0].start)
+        before = bisect_right(self.groups, start, key=lambda group: group[0].start) - 1
+        for group in self.groups[max(0, before) : after]:
             origin, period, repeats = group[0].start, group[0].period, group[0].repeats
             starts, ends = [slot.start for slot in group], [slot.end for slot in group]
             first = max(0, (start - origin) // max(1, period))
@@ -65,12 +74,12 @@ def make_timeline(step: Step, cycles: Mapping[str, int]) -> Timeline:
     """The timeline of ``step`` with ``cycles`` for one run of each operation."""
     slots: dict[str, Slot] = {}
     made, origin = [], 0
-    for group in groups(step):
+    for number, group in enumerate(groups(step)):
         operations = [step.operations[index] for index in group]
         period, start = sum(cycles[operation.name] for operation in operations), origin
         for operation in operations:
             end = start + cycles[operation.name]
-            slots[operation.name] = Slot(operation.name, start, end, period, operation.repeats)
+            slots[operation.name] = Slot(operation.name, start, end, period, operation.repeats, number)
             start = end
         made.append(tuple(slots[operation.name] for operation in operations))
         origin += period * operations[0].repeats

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.components.base import Refresh
 from camel_plugin.errors import InfeasibleError, Shortfall
+from camel_plugin.schedule.banks import Block, banks_of
 from camel_plugin.schedule.lifetime import Lifetime
-from camel_plugin.schedule.residency import Placement
+from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.timeline import Timeline
 from camel_plugin.workload.step import Step
 
@@ -26,7 +27,7 @@ class LevelActivity:
         cycle_s: seconds of a clock cycle.
         timeline: of the step.
         lifetimes: of all data in this level.
-        live: operation -> (rows of live data in one instance, instances that hold any).
+        live: operation -> (banks of one instance that hold live data, instances that hold any).
         holders: operation -> lifetimes of the data that are live then, as indices into ``lifetimes``.
     """
 
@@ -108,6 +109,14 @@ def _rows(storage: Storage, refresh: Refresh, words: float) -> int:
     return math.ceil(words * refresh.banks * refresh.rows_per_bank / storage.capacity_words)
 
 
+def _banks(storage: Storage, refresh: Refresh, blocks: Sequence[Block], tile_words: int) -> int:
+    """Banks that hold residents or tiles; tiles fill begun banks first."""
+    tile_rows = math.ceil(tile_words / storage.block_words)
+    if storage.depth is None:
+        return refresh.banks if blocks or tile_rows else 0
+    return banks_of(blocks, tile_rows, storage.depth, refresh.banks)
+
+
 def _activity(
     machine: Machine,
     storage: Storage,
@@ -118,7 +127,6 @@ def _activity(
     data: tuple[Lifetime, ...],
 ) -> LevelActivity:
     here = tuple(lifetime for lifetime in data if lifetime.level == storage.name)
-    rows = [_rows(storage, refresh, lifetime.words) for lifetime in here]
     residents = {lifetime.tensor: number for number, lifetime in enumerate(here) if not lifetime.staged}
     tiles: dict[str, list[int]] = {}
     for number, lifetime in enumerate(here):
@@ -130,14 +138,11 @@ def _activity(
     for operation in step.operations:
         names = placement.residents(storage.name, operation.name)
         present = [residents[name] for name in names] + tiles.get(operation.name, [])
-        overwritten = sum(
-            min(rows[residents[name]], rows[residents[dying]])
-            for name in operation.writes
-            if (dying := placement.overlays.get(name)) in residents and name in residents
-        )
+        blocks = [placement.blocks[name] for name in names]
+        words = sum(here[number].words for number in tiles.get(operation.name, ()))
         holders[operation.name] = tuple(present)
         live[operation.name] = (
-            sum(rows[number] for number in present) - overwritten,
+            _banks(storage, refresh, blocks, words),
             max((here[number].instances for number in present), default=0),
         )
     return LevelActivity(

@@ -37,7 +37,7 @@ class LifetimeRefresh:
 def _share(activity: LevelActivity, operation: str) -> float:
     """Share of the rows that hold, during ``operation``, data which are refreshed at some time."""
     present = (activity.lifetimes[number] for number in activity.holders[operation])
-    old = sum(activity.rows(data.words) for data in present if activity.refreshes(data.cycles))
+    old = sum(activity.rows(data.words) * data.copies for data in present if activity.refreshes(data.cycles))
     return min(1.0, old / activity.total_rows)
 
 

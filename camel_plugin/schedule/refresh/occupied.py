@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from camel_plugin.schedule.refresh.activity import LevelActivity
 from camel_plugin.schedule.refresh.base import LevelRefresh
 
 
 class OccupiedRefresh:
-    """Refresh the banks that hold live data, packed into as few as they need; accesses meet only those banks."""
+    """Refresh the banks that hold live data at the addresses of the placement; accesses meet only those banks."""
 
     name = "occupied"
     restores = True
@@ -19,8 +17,8 @@ class OccupiedRefresh:
         refresh = activity.refresh
         rows, share = {}, {}
         for name in activity.timeline.slots:
-            live, instances = activity.live[name]
-            banks = min(refresh.banks, math.ceil(live / refresh.rows_per_bank)) * instances
+            held, instances = activity.live[name]
+            banks = held * instances
             rows[name] = banks * refresh.rows_per_bank * activity.periods(activity.total_time(name))
             share[name] = 1.0 if banks else 0.0
         return LevelRefresh(rows, share)

@@ -141,8 +141,8 @@ def test_only_occupied_banks():
 
 
 def test_a_second_bank_when_the_first_is_full():
-    # 7168 rows of a bank hold 4096 words.
-    for words, banks in ((4096, 1), (4097, 2)):
+    # 8192 rows in 12 banks are 683 a bank, of 6 words each; the first one keeps the result of "use".
+    for words, banks in ((682 * 6, 1), (682 * 6 + 1, 2)):
         result = run("occupied", machine(refresh=CAMEL_REFRESH), resident_pair((words,)), {"make": 1675, "use": 1})
         assert result.operations[0].refresh_count == pytest.approx(banks * 7168, rel=1e-9)
 
@@ -253,17 +253,21 @@ def test_every_live_row_is_refreshed_once_a_period(situation, period):
     arch = machine(depth, refresh=refresh)
     placement = place(arch, work)
     all_rows = refresh.banks * refresh.arrays_per_bank * refresh.rows_per_array
-    row_words = arch.storage("act").capacity_words / all_rows
+    bank_size = math.ceil(depth / refresh.banks)
 
     def occupied_rows(op):
+        """Row by row: the banks of all residents, then tiles in their free rows, then further banks."""
         homed = [name for name, home in placement.homes.items() if home == "act"]
-        rows = {n: math.ceil(placement.words[n] / row_words - 1e-9) for n in homed}
-        live = sum(rows[n] for n in homed if placement.index[op.name] in placement.ranges[n])
-        reused = sum(rows[placement.overlays[n]] for n in op.writes if n in placement.overlays)
+        held = set()
+        for name in homed:
+            if placement.index[op.name] in placement.ranges[name]:
+                held |= set(range(placement.blocks[name].start, placement.blocks[name].stop))
         tiles = {} if op.problem is None else {d: n for d, n in op.roles.items() if n not in homed and d != "Weights"}
-        staged = sum(math.ceil(op.problem.volume(d) / row_words - 1e-9) for d in tiles)
-        bank = refresh.arrays_per_bank * refresh.rows_per_array
-        return min(refresh.banks, math.ceil((live - reused + staged) / bank)) * bank
+        begun = {row // bank_size for row in held}
+        room = sum(1 for bank in begun for row in range(bank * bank_size, (bank + 1) * bank_size) if row not in held)
+        staged = math.ceil(sum(op.problem.volume(d) for d in tiles) / 6)
+        more = math.ceil(max(0, staged - room) / bank_size)
+        return min(refresh.banks, len(begun) + more) * refresh.arrays_per_bank * refresh.rows_per_array
 
     ticks, time = dict.fromkeys(cycles, 0), 0
     for name, start, end in unrolled(work, cycles):

@@ -1,0 +1,125 @@
+"""Rows of a storage over the operations of a step: an address for every resident, hence its banks.
+
+Banks are filled one after the other: row ``r`` of a storage of ``depth`` rows in ``banks`` banks lies in bank
+``r // ceil(depth / banks)``. A resident lies in consecutive rows and never moves. What waits from run to run is put
+at the far end, so that the short-lived ones at the near end do not cut the room between into pieces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from camel_plugin.schedule.liveness import LiveRange
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive rows that a resident holds while it lives.
+
+    Attributes:
+        name: of the tensor.
+        start: first row.
+        stop: row after the last one.
+        live: when it lives.
+    """
+
+    name: str
+    start: int
+    stop: int
+    live: LiveRange
+
+
+class Rows:
+    """The rows of one storage.
+
+    Args:
+        depth: rows of the storage, None for unlimited.
+        operations: of the step.
+    """
+
+    def __init__(self, depth: int | None, operations: int) -> None:
+        self.depth = depth
+        self.used = [0] * operations
+        self.blocks: dict[str, Block] = {}
+        self._at: list[list[Block]] = [[] for _ in range(operations)]
+
+    def find(self, need: int, live: LiveRange, partners: Iterable[str] = ()) -> int | None:
+        """First row of ``need`` consecutive rows that are free as long as ``live``, None if there are none.
+
+        Args:
+            need: rows.
+            live: when they must be free.
+            partners: residents that may share their rows, from the first one on.
+        """
+        others = list(self._meeting(live))
+        for partner in partners:
+            start = self.blocks[partner].start
+            busy = (block for block in others if block.name != partner)
+            if self._within(start + need) and all(block.stop <= start or block.start >= start + need for block in busy):
+                return start
+        gaps = [(start, stop) for start, stop in _gaps(others, self.depth) if stop - start >= need]
+        if not gaps:
+            return None
+        if live.carried and self.depth is not None:
+            return int(gaps[-1][1]) - need
+        return int(gaps[0][0])
+
+    def take(self, name: str, start: int, need: int, live: LiveRange) -> None:
+        """Settle a resident in rows that :meth:`find` found."""
+        block = Block(name, start, start + need, live)
+        for index in range(live.first, live.last + 1):
+            shared = (min(block.stop, other.stop) - max(start, other.start) for other in self._at[index])
+            self.used[index] += need - sum(max(0, rows) for rows in shared)
+            self._at[index].append(block)
+        self.blocks[name] = block
+
+    def live_at(self, index: int) -> list[Block]:
+        """Residents during the operation at ``index``."""
+        return self._at[index]
+
+    def _within(self, stop: int) -> bool:
+        return self.depth is None or stop <= self.depth
+
+    def _meeting(self, live: LiveRange) -> Iterator[Block]:
+        """Residents that live at the same time at some moment."""
+        if 2 * (live.last - live.first) > len(self.blocks):
+            yield from (b for b in self.blocks.values() if b.live.first <= live.last and live.first <= b.live.last)
+            return
+        seen: set[str] = set()
+        for index in range(live.first, live.last + 1):
+            for block in self._at[index]:
+                if block.name not in seen:
+                    seen.add(block.name)
+                    yield block
+
+
+def _gaps(blocks: Iterable[Block], depth: int | None) -> Iterator[tuple[int, float]]:
+    """Free rows between blocks, lowest first."""
+    low = 0
+    for block in sorted(blocks, key=lambda block: block.start):
+        if block.start > low:
+            yield low, block.start
+        low = max(low, block.stop)
+    if depth is None or depth > low:
+        yield low, math.inf if depth is None else depth
+
+
+def banks_of(blocks: Sequence[Block], extra_rows: int, depth: int, banks: int) -> int:
+    """Banks that hold any of the ``blocks`` or of ``extra_rows`` further rows, which fill begun banks first."""
+    size = math.ceil(depth / banks)
+    begun: set[int] = set()
+    for block in blocks:
+        begun.update(range(block.start // size, math.ceil(block.stop / size)))
+    held = _covered(blocks)
+    return min(banks, len(begun) + math.ceil(max(0, extra_rows - (len(begun) * size - held)) / size))
+
+
+def _covered(blocks: Iterable[Block]) -> int:
+    """Rows that are held by at least one block."""
+    covered, low = 0, 0
+    for block in sorted(blocks, key=lambda block: block.start):
+        covered += max(0, block.stop - max(low, block.start))
+        low = max(low, block.stop)
+    return covered

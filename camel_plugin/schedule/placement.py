@@ -1,0 +1,82 @@
+"""Where tensors rest: the result of residency, and what a machine's storages may hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from camel_plugin.arch.machine import Fanout, Machine, Storage
+from camel_plugin.schedule.banks import Block
+from camel_plugin.schedule.liveness import LiveRange
+
+
+@dataclass(frozen=True)
+class Spill:
+    """A tensor that rests in the outermost level.
+
+    Attributes:
+        tensor: its name.
+        bytes: its size there.
+        reason: why no on-chip storage holds it.
+    """
+
+    tensor: str
+    bytes: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where every tensor of a step rests.
+
+    Attributes:
+        homes: tensor -> storage level.
+        words: tensor -> words of one copy (bounding box, padding included).
+        ranges: tensor -> live range.
+        blocks: resident tensor -> the rows of its home that it holds, all copies.
+        overlays: resident tensor -> resident tensor of the same level whose words it takes over.
+        operation_homes: operation -> dataspace -> on-chip home, for :meth:`Machine.with_homes`.
+        peak_bytes: on-chip level -> most bytes of residents at any moment (tiles not counted).
+        spills: every tensor in the outermost level.
+        index: operation -> its place in the order.
+    """
+
+    homes: Mapping[str, str]
+    words: Mapping[str, int]
+    ranges: Mapping[str, LiveRange]
+    blocks: Mapping[str, Block]
+    overlays: Mapping[str, str]
+    operation_homes: Mapping[str, Mapping[str, str]]
+    peak_bytes: Mapping[str, float]
+    spills: tuple[Spill, ...]
+    index: Mapping[str, int]
+
+    def residents(self, level: str, operation: str) -> tuple[str, ...]:
+        """Tensors that live in ``level`` during ``operation``, operands and results included."""
+        index = self.index[operation]
+        return tuple(name for name, home in self.homes.items() if home == level and index in self.ranges[name])
+
+
+def shared_storages(machine: Machine) -> tuple[Storage, ...]:
+    """On-chip storages that the whole machine shares (outside any fanout), outermost first."""
+    shared: list[Storage] = []
+    for node in machine.nodes:
+        if isinstance(node, Fanout) and node.size > 1:
+            break
+        if isinstance(node, Storage) and node != machine.storages[0] and not node.is_dram:
+            shared.append(node)
+    return tuple(shared)
+
+
+def may_keep(machine: Machine, storage: Storage, dataspace: str) -> bool:
+    """The specification lets ``storage`` keep ``dataspace``: no bypass, no parallel peer that must keep it."""
+    if dataspace in storage.keep:
+        return True
+    peers = (s for s in machine.storages if storage.parallel is not None and s.parallel == storage.parallel)
+    return dataspace not in storage.bypass and not any(dataspace in peer.keep for peer in peers)
+
+
+def rows(storage: Storage, words: float) -> int:
+    """Accesses (rows of ``width`` bits) that ``words`` words fill."""
+    return math.ceil(words / storage.block_words)
