@@ -56,6 +56,7 @@ class StepBuilder:
         roles: Mapping[str, str] | None = None,
         vector_ops: int = 0,
         partner: str | None = None,
+        touched: Mapping[str, int] | None = None,
     ) -> None:
         """Append an operation on tensors (not values)."""
         self._used[f"op {name}"] += 1
@@ -72,6 +73,7 @@ class StepBuilder:
                 vector_ops,
                 partner,
                 1 if pass_ is Pass.UPDATE else self.repeats,
+                dict(touched or {}),
             )
         )
 

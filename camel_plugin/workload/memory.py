@@ -10,33 +10,40 @@ from camel_plugin.workload.step import Operation, Pass, Step, TensorKind
 _TRANSIENT = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION, TensorKind.GRADIENT})
 
 
-def stored_bytes(step: Step, bytes_per_value: float = 4.0) -> float:
+def stored_bytes(step: Step, bytes_per_value: float | None = None) -> float:
     """Bytes of one micro-batch that wait, when the backward pass begins, to be read by it.
 
     Input and activations; neither weights nor what the backward pass itself makes.
+
+    Args:
+        step: the step.
+        bytes_per_value: of every tensor; by default what the step says of each kind, or else 4 (FP32).
     """
     begin = next(i for i, operation in enumerate(step.operations) if operation.pass_ is not Pass.FORWARD)
     made = {name for operation in step.operations[:begin] for name in (*operation.reads, *operation.writes)}
     read = {name for operation in step.operations[begin:] for name in operation.reads}
-    return bytes_per_value * _elements(step, made & read)
+    return sum(_bytes(step, name, bytes_per_value) for name in made & read)
 
 
-def peak_bytes(step: Step, bytes_per_value: float = 4.0) -> float:
+def peak_bytes(step: Step, bytes_per_value: float | None = None) -> float:
     """Most bytes of inputs, activations and their gradients alive during one operation of a micro-batch.
 
     A tensor lives from the first operation that touches it to the last; an operation holds all that it reads and
-    writes, and nothing is computed in place.
+    writes, and nothing is computed in place. Arguments as for :func:`stored_bytes`.
     """
-    changes = [0] * (len(step.operations) + 1)
+    changes = [0.0] * (len(step.operations) + 1)
     for name, (first, last) in _spans(step.operations).items():
-        elements = _elements(step, {name})
-        changes[first] += elements
-        changes[last + 1] -= elements
-    return bytes_per_value * max(accumulate(changes))
+        size = _bytes(step, name, bytes_per_value)
+        changes[first] += size
+        changes[last + 1] -= size
+    return max(accumulate(changes))
 
 
-def _elements(step: Step, names: set[str]) -> int:
-    return sum(step.tensors[name].elements for name in names if step.tensors[name].kind in _TRANSIENT)
+def _bytes(step: Step, name: str, bytes_per_value: float | None) -> float:
+    tensor = step.tensors[name]
+    if tensor.kind not in _TRANSIENT:
+        return 0.0
+    return tensor.elements * (step.bits.get(tensor.kind, 32.0) / 8 if bytes_per_value is None else bytes_per_value)
 
 
 def _spans(operations: Sequence[Operation]) -> dict[str, tuple[int, int]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml
-from camel_plugin.errors import InputError, SpecError, UnknownNameError, WorkloadError, nearest
+from camel_plugin.errors import SpecError, UnknownNameError, WorkloadError, nearest
 from camel_plugin.plugins import load, registered
 from camel_plugin.resources import find
-from camel_plugin.workload.graph import Graph
+from camel_plugin.workload.inputs import DTYPES, InputTensor
+from camel_plugin.workload.network import Network
 from camel_plugin.workload.optimizers import OPTIMIZERS
-from camel_plugin.workload.step import Step
-from camel_plugin.workload.training import SCHEDULES, lower
+from camel_plugin.workload.precision import bits_by_kind
+from camel_plugin.workload.training import REVERSIBLE, SCHEDULES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,16 @@ class _Training(_Strict):
     schedule: str = "store-all"
     micro_batch: PositiveInt = 1
     optimizer: str = "sgd"
+    trainable: list[str] = Field(default_factory=list)
+    checkpoint_blocks: PositiveInt | None = None
+    checkpoint_bytes: PositiveInt | None = None
+    reversible: str = "fused"
+    precision: str | dict[str, str] = Field(default_factory=dict)
+
+
+class _Input(_Strict):
+    shape: list[PositiveInt]
+    dtype: str = "float"
 
 
 class _NetworkFile(_Strict):
@@ -42,7 +52,8 @@ class _NetworkFile(_Strict):
     builder: str | None = None
     module: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
-    input: list[PositiveInt] = Field(min_length=1)
+    input: list[PositiveInt] | dict[str, _Input] = Field(min_length=1)
+    input_type: str = "float"
     batch: PositiveInt = 1
     training: _Training = Field(default_factory=_Training)
 
@@ -53,87 +64,43 @@ class _NetworkFile(_Strict):
         return self
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network with its training recipe.
-
-    Attributes:
-        name: in results.
-        factory: builds the module; called once, when the graph is first asked for.
-        input: extents of one sample.
-        batch: samples of a training step.
-        micro_batch: samples that run through the network at a time.
-        schedule: ``store-all``, ``checkpoint`` or ``reversible``.
-        optimizer: see ``optimizers.OPTIMIZERS``.
-        description: of the network.
-        source: where its definition was published.
-    """
-
-    name: str
-    factory: Callable[[], nn.Module]
-    input: tuple[int, ...]
-    batch: int = 1
-    micro_batch: int = 1
-    schedule: str = "store-all"
-    optimizer: str = "sgd"
-    description: str = ""
-    source: str = ""
-
-    @cached_property
-    def graph(self) -> Graph:
-        """The forward pass of one micro-batch (imports torch, runs the network's code).
-
-        Raises:
-            WorkloadError: the network cannot be built or traced.
-        """
-        from camel_plugin.workload.capture import capture
-
-        try:
-            module = self.factory()
-        except InputError:
-            raise
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise WorkloadError(f"{self.name} cannot be built: {lines[-1]}", field="parameters") from error
-        return capture(module, (self.micro_batch, *self.input), self.name)
-
-    def step(self) -> Step:
-        """The training step under this recipe.
-
-        Raises:
-            WorkloadError: see :func:`camel_plugin.workload.training.lower`.
-        """
-        return lower(
-            self.graph,
-            schedule=self.schedule,
-            batch=self.batch,
-            micro_batch=self.micro_batch,
-            optimizer=self.optimizer,
-        )
-
-
 def load_network(
     network: str | nn.Module,
     *,
-    input: Sequence[int] | None = None,
+    input: Sequence[int] | Mapping[str, InputTensor] | None = None,
+    input_type: str | None = None,
     batch: int | None = None,
     micro_batch: int | None = None,
     schedule: str | None = None,
     optimizer: str | None = None,
+    trainable: Sequence[str] | None = None,
+    checkpoint_blocks: int | None = None,
+    checkpoint_bytes: int | None = None,
+    reversible: str | None = None,
+    precision: str | Mapping[str, str] | None = None,
+    strict: bool | None = None,
 ) -> Network:
     """A network by name, from a network file, or from a module; keyword arguments replace what its file says.
 
     Args:
         network: a registered network file (``revresnet``), the path of one (``./my.yaml``), a factory
             (``package.mod:factory`` or ``path/to/file.py:factory``, which runs that code), or a module.
-        input: extents of one sample, (channels, rows, columns) say; needed if no file gives them.
+        input: extents of one sample, (channels, rows, columns) say; of each input by the name of its argument where
+            there are several. Needed if no file gives them.
+        input_type: ``float``, ``int64``, ``int32`` or ``bool``, of a single input.
         batch: samples of a training step.
         micro_batch: samples that run through the network at a time; divides ``batch``.
         schedule: ``store-all``, ``checkpoint`` or ``reversible``.
         optimizer: ``sgd``, ``momentum``, ``adam`` or ``adamw``.
+        trainable: paths and patterns of what is trained (``classifier``, ``*.adapter``); the rest is frozen.
+        checkpoint_blocks: blocks of a checkpoint segment.
+        checkpoint_bytes: instead, most bytes of activations and their gradients at any time of a micro-batch.
+        reversible: ``fused`` (recomputed branches serve the gradients) or ``generic`` (inverse, then forward again).
+        precision: a format for all tensors, or kind of tensor (or ``default``) -> format.
+        strict: refuse a network with operators that are not modelled.
 
     Raises:
-        UnknownNameError: no such network, schedule, optimizer or builder.
+        UnknownNameError: no such network, schedule, optimizer, builder, format ...
         WorkloadError: a wrong file (with its line), or a recipe that cannot be.
     """
     root = None
@@ -146,11 +113,18 @@ def load_network(
         root = _read(path)
         base = _from_file(root, path)
     given = {
-        "input": tuple(input) if input is not None else None,
+        "input": _extents(input),
+        "input_type": input_type,
         "batch": batch,
         "micro_batch": micro_batch,
         "schedule": schedule,
         "optimizer": optimizer,
+        "trainable": tuple(trainable) if trainable is not None else None,
+        "checkpoint_blocks": checkpoint_blocks,
+        "checkpoint_bytes": checkpoint_bytes,
+        "reversible": reversible,
+        "precision": _formats(precision) if precision is not None else None,
+        "strict": strict,
     }
     replaced = {key: value for key, value in given.items() if value is not None}
     result = replace(base, **replaced)  # type: ignore[arg-type]
@@ -158,12 +132,27 @@ def load_network(
     return result
 
 
-def _bare(name: str, factory: Callable[[], nn.Module], input_: Sequence[int] | None) -> Network:
-    if input_ is None:
+def _bare(
+    name: str, factory: Callable[[], nn.Module], input_: Sequence[int] | Mapping[str, InputTensor] | None
+) -> Network:
+    extents = _extents(input_)
+    if extents is None:
         raise WorkloadError(
             f"{name} needs the extents of one sample", field="input", suggestion="give input, 3,32,32 say"
         )
-    return Network(name, factory, tuple(input_))
+    return Network(name, factory, extents)
+
+
+def _extents(
+    given: Sequence[int] | Mapping[str, InputTensor] | None,
+) -> tuple[int, ...] | dict[str, InputTensor] | None:
+    if given is None:
+        return None
+    return dict(given) if isinstance(given, Mapping) else tuple(given)
+
+
+def _formats(precision: str | Mapping[str, str]) -> dict[str, str]:
+    return {"default": precision} if isinstance(precision, str) else dict(precision)
 
 
 @dataclass(frozen=True)
@@ -177,17 +166,36 @@ class _Places:
         """``file``, ``line`` and ``field`` of an error about ``setting``."""
         if self.root is None or setting in self.replaced:
             return {"field": setting}
-        path = (setting,) if setting in ("input", "batch", "builder", "module") else ("training", setting)
+        top = ("input", "input_type", "batch", "builder", "module")
+        path = (setting,) if setting in top else ("training", setting)
         return {"file": self.root.file, "line": self.root.line_of(path), "field": ".".join(path)}
 
 
 def _check(network: Network, places: _Places) -> None:
-    if not network.input or any(extent < 1 for extent in network.input):
-        raise WorkloadError("extents must be at least 1", value=network.input, **places.of("input"))
+    inputs = (
+        network.input if isinstance(network.input, Mapping) else {"": InputTensor(network.input, network.input_type)}
+    )
+    for tensor in inputs.values():
+        if not tensor.shape or min(tensor.shape) < 1:
+            raise WorkloadError("extents must be at least 1", value=tensor.shape, **places.of("input"))
+        if tensor.dtype not in DTYPES:
+            raise UnknownNameError("type of input", tensor.dtype, DTYPES, **places.of("input_type"))
     if network.schedule not in SCHEDULES:
         raise UnknownNameError("schedule", network.schedule, SCHEDULES, **places.of("schedule"))
     if network.optimizer not in OPTIMIZERS:
         raise UnknownNameError("optimizer", network.optimizer, OPTIMIZERS, **places.of("optimizer"))
+    if network.reversible not in REVERSIBLE:
+        raise UnknownNameError("kind of reversible step", network.reversible, REVERSIBLE, **places.of("reversible"))
+    if network.checkpoint_blocks and network.checkpoint_bytes:
+        raise WorkloadError("stands beside checkpoint_bytes; give one of them", **places.of("checkpoint_blocks"))
+    for setting in ("checkpoint_blocks", "checkpoint_bytes"):
+        if (getattr(network, setting) or 1) < 1:
+            raise WorkloadError("must be at least 1", value=getattr(network, setting), **places.of(setting))
+    try:
+        bits_by_kind(network.precision)
+    except UnknownNameError as error:
+        kind = "format" if "." in (error.field or "") else "kind of tensor"
+        raise UnknownNameError(kind, error.name, error.valid, **places.of("precision")) from None
     if network.batch < 1:
         raise WorkloadError("must be at least 1", value=network.batch, **places.of("batch"))
     if network.micro_batch < 1 or network.batch % network.micro_batch:
@@ -211,17 +219,27 @@ def _from_file(root: YamlNode, path: Path) -> Network:
         content = _NetworkFile.model_validate(root.plain())
     except ValidationError as error:
         raise _located(error, root) from error
-    training = content.training
+    recipe = content.training
+    inputs = content.input
     return Network(
         path.stem,
         _factory(content, root, path),
-        tuple(content.input),
+        {name: InputTensor(tuple(tensor.shape), tensor.dtype) for name, tensor in inputs.items()}
+        if isinstance(inputs, dict)
+        else tuple(inputs),
+        content.input_type,
         content.batch,
-        training.micro_batch,
-        training.schedule,
-        training.optimizer,
-        content.description,
-        content.source,
+        recipe.micro_batch,
+        recipe.schedule,
+        recipe.optimizer,
+        tuple(recipe.trainable),
+        recipe.checkpoint_blocks,
+        recipe.checkpoint_bytes,
+        recipe.reversible,
+        _formats(recipe.precision),
+        symbolic=content.builder is not None,
+        description=content.description,
+        source=content.source,
     )
 
 

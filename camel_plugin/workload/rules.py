@@ -31,7 +31,9 @@ def run_forward(b: StepBuilder, node: Node, pass_: Pass, suffix: str = "") -> No
         roles = {"Weights": reads[1], "Inputs": reads[0], "Outputs": writes[0]}
         _emit_nests(b, node, forward_nests(node), name, pass_, reads, roles, partner)
     else:
-        b.emit(name, pass_, node.kind, reads, writes, vector_ops=forward_ops(node), partner=partner)
+        part = {reads[0]: math.prod(node.output_shapes[0])} if node.kind in ("gather", "slice") else {}
+        ops = forward_ops(node)
+        b.emit(name, pass_, node.kind, reads, writes, vector_ops=ops, partner=partner, touched=part)
 
 
 def _emit_nests(

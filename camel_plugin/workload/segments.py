@@ -23,6 +23,11 @@ def segments(graph: Graph, blocks: int | None = None) -> list[tuple[Node, ...]]:
     return [tuple(node for run in runs[start : start + size] for node in run) for start in range(0, len(runs), size)]
 
 
+def block_count(graph: Graph) -> int:
+    """Blocks that segments are made of."""
+    return len(_blocks(graph))
+
+
 def _blocks(graph: Graph) -> list[list[Node]]:
     last_read = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     last_read.update((name, len(graph.nodes)) for name in graph.outputs)

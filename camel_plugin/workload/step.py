@@ -70,6 +70,7 @@ class Operation:
         vector_ops: element operations of a vector operation (one add, compare, multiply each).
         partner: name of the forward operation that this one belongs to, None for that one itself.
         repeats: times the operation runs in one step (micro-batches; 1 for the update).
+        touched: tensors of which it reads or writes a part only -> elements of that part.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Operation:
     vector_ops: int = 0
     partner: str | None = None
     repeats: int = 1
+    touched: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
@@ -133,3 +135,4 @@ class Step:
     tensors: Mapping[str, Tensor]
     coverage: Coverage
     borders: tuple[int, ...] = ()
+    bits: Mapping[TensorKind, float] = field(default_factory=dict)

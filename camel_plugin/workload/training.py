@@ -4,26 +4,32 @@
 - ``checkpoint``: only the borders of segments stay; a segment's forward pass runs again before its backward pass
   (Chen et al., arXiv 1604.06174); up to 4 units.
 - ``reversible``: the inputs of a reversible block are recomputed from its outputs, and the recomputed graphs of F and
-  G serve their gradients (Gomez et al., NeurIPS 2017); 4 units for the blocks, 3 for everything else.
+  G serve their gradients (Gomez et al., NeurIPS 2017); 4 units for the blocks, 3 for everything else. ``generic``
+  invertible checkpointing takes the inverse and then runs the block forward again: 5 units.
 
 Within a pass nothing says how long a tensor lives: that follows from who reads it last.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from camel_plugin.errors import UnknownNameError, WorkloadError
 from camel_plugin.workload.builder import StepBuilder
 from camel_plugin.workload.graph import Graph, Node, ReversibleBlock
+from camel_plugin.workload.memory import peak_bytes
 from camel_plugin.workload.optimizers import OPTIMIZERS, update
 from camel_plugin.workload.rules import run_backward, run_forward
-from camel_plugin.workload.segments import segments
+from camel_plugin.workload.segments import block_count, segments
 from camel_plugin.workload.step import Coverage, Pass, Step, TensorKind
 
 Schedule = Literal["store-all", "checkpoint", "reversible"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
+REVERSIBLE = ("fused", "generic")
 
 _RECON = "@recon"
 
@@ -35,7 +41,10 @@ def lower(
     batch: int,
     micro_batch: int,
     optimizer: str = "sgd",
-    segment_blocks: int | None = None,
+    checkpoint_blocks: int | None = None,
+    checkpoint_bytes: int | None = None,
+    reversible: str = "fused",
+    bits: Mapping[TensorKind, float] | None = None,
 ) -> Step:
     """The operations of one training step.
 
@@ -45,12 +54,15 @@ def lower(
         batch: samples of the step.
         micro_batch: samples that run through the network at a time; divides ``batch``.
         optimizer: see ``optimizers.OPTIMIZERS``.
-        segment_blocks: blocks of a checkpoint segment; by default the square root of their number.
+        checkpoint_blocks: blocks of a checkpoint segment; by default the square root of their number.
+        checkpoint_bytes: instead, the longest segments whose peak of activations and gradients is not above this.
+        reversible: ``fused`` or ``generic``.
+        bits: of one value of each kind of tensor.
 
     Raises:
-        UnknownNameError: no such schedule or optimizer.
-        WorkloadError: the batch cannot be divided so, nothing is trainable, or the schedule
-            needs reversible blocks and there are none.
+        UnknownNameError: no such schedule, optimizer or kind of reversible step.
+        WorkloadError: the batch cannot be divided so, nothing is trainable, the schedule
+            needs reversible blocks and there are none, or no segments keep to ``checkpoint_bytes``.
     """
     if schedule not in SCHEDULES:
         raise UnknownNameError("schedule", schedule, SCHEDULES)
@@ -61,8 +73,10 @@ def lower(
     samples = graph.inputs[0].shape[0]
     if samples != micro_batch:
         raise WorkloadError(f"the network was captured on {samples} samples", field="micro_batch", value=micro_batch)
-    if segment_blocks is not None and segment_blocks < 1:
-        raise WorkloadError("must be at least 1", field="segment_blocks", value=segment_blocks)
+    if reversible not in REVERSIBLE:
+        raise UnknownNameError("kind of reversible step", reversible, REVERSIBLE)
+    if checkpoint_blocks is not None and checkpoint_blocks < 1:
+        raise WorkloadError("must be at least 1", field="checkpoint_blocks", value=checkpoint_blocks)
     if not any(graph.values[output].requires_grad for output in graph.outputs):
         raise WorkloadError(f"{graph.network} has nothing to train", field="requires_grad")
     if schedule == "reversible" and not graph.blocks:
@@ -70,18 +84,52 @@ def lower(
             f"{graph.network} has no reversible blocks", field="schedule", value=schedule,
             suggestion="use store-all or checkpoint, or give its modules forward, inverse and branches f and g",
         )  # fmt: skip
-    b = StepBuilder(graph, batch // micro_batch)
+    recipe = _Recipe(schedule, batch, micro_batch, optimizer, checkpoint_blocks, reversible, dict(bits or {}))
+    if schedule == "checkpoint" and checkpoint_bytes is not None:
+        return _within(graph, recipe, checkpoint_bytes)
+    return _build(graph, recipe)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """Arguments of :func:`lower` that have been checked."""
+
+    schedule: str
+    batch: int
+    micro_batch: int
+    optimizer: str
+    checkpoint_blocks: int | None
+    reversible: str
+    bits: Mapping[TensorKind, float]
+
+
+def _within(graph: Graph, recipe: _Recipe, budget_bytes: int) -> Step:
+    """The step with the longest segments, hence the least work done again, that keeps to a budget."""
+    least = math.inf
+    for blocks in range(block_count(graph), 0, -1):
+        step = _build(graph, replace(recipe, checkpoint_blocks=blocks))
+        least = min(least, peak_bytes(step))
+        if least <= budget_bytes:
+            return step
+    raise WorkloadError(
+        "no checkpoints keep to this", field="checkpoint_bytes", value=budget_bytes,
+        suggestion=f"the least is {least:.0f} bytes with a micro-batch of {recipe.micro_batch}",
+    )  # fmt: skip
+
+
+def _build(graph: Graph, recipe: _Recipe) -> Step:
+    b = StepBuilder(graph, recipe.batch // recipe.micro_batch)
     for node in graph.nodes:
         run_forward(b, node, Pass.FORWARD)
     _loss(b)
-    if schedule == "reversible":
-        _reversible(b)
-    elif schedule == "checkpoint":
-        _checkpoint(b, segment_blocks)
+    if recipe.schedule == "reversible":
+        _reversible(b, recipe.reversible == "generic")
+    elif recipe.schedule == "checkpoint":
+        _checkpoint(b, recipe.checkpoint_blocks)
     else:
         for node in reversed(graph.nodes):
             run_backward(b, node)
-    update(b, optimizer)
+    update(b, recipe.optimizer)
     modelled = Counter(node.kind for node in graph.nodes if node.kind != "unsupported")
     coverage = Coverage(
         tuple(f"{kind}: {count} x" for kind, count in sorted(modelled.items())),
@@ -91,7 +139,8 @@ def lower(
     )
     alive = {name for operation in b.operations for name in (*operation.reads, *operation.writes)}
     tensors = {name: tensor for name, tensor in b.tensors.items() if name in alive}
-    return Step(graph.network, schedule, batch, micro_batch, tuple(b.operations), tensors, coverage)
+    sizes = (recipe.schedule, recipe.batch, recipe.micro_batch)
+    return Step(graph.network, *sizes, tuple(b.operations), tensors, coverage, bits=recipe.bits)
 
 
 def _loss(b: StepBuilder) -> None:
@@ -100,7 +149,9 @@ def _loss(b: StepBuilder) -> None:
         if not b.is_trainable(output):
             continue
         logits, elements = b.tensor(output), b.value(output).elements
-        labels = b.declare("labels", TensorKind.INPUT, b.value(output).shape[:1])
+        shape = b.value(output).shape
+        # Classes stand in the last dimension of vectors and sequences, behind the samples for images.
+        labels = b.declare("labels", TensorKind.INPUT, shape[:-1] if len(shape) < 4 else (shape[0], *shape[2:]))
         probabilities = b.declare("loss.probabilities", TensorKind.ACTIVATION, b.value(output).shape)
         b.emit(
             "loss", Pass.FORWARD, "softmax_cross_entropy", [logits, labels], [probabilities], vector_ops=5 * elements
@@ -113,19 +164,22 @@ def _loss(b: StepBuilder) -> None:
         b.contribute(b.graph.nodes[-1], output, gradient)
 
 
-def _reversible(b: StepBuilder) -> None:
+def _reversible(b: StepBuilder, generic: bool) -> None:
     nodes = {node.name: node for node in b.graph.nodes}
     last = {block.add_g: block for block in b.graph.blocks}
     members = {name for block in b.graph.blocks for name in block.nodes}
     for node in reversed(b.graph.nodes):
         if node.name in last:
-            _invert_and_differentiate(b, last[node.name], nodes)
+            _invert_and_differentiate(b, last[node.name], nodes, generic)
         elif node.name not in members:
             run_backward(b, node)
 
 
-def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dict[str, Node]) -> None:
-    """x2 = y2 - G(y1), G's gradients, x1 = y1 - F(x2), F's gradients: only one branch is alive at a time."""
+def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dict[str, Node], generic: bool) -> None:
+    """x2 = y2 - G(y1), G's gradients, x1 = y1 - F(x2), F's gradients: only one branch is alive at a time.
+
+    The generic way has both inputs first and then differentiates a forward pass of the whole block.
+    """
     if not (b.is_trainable(block.y1) or b.is_trainable(block.y2)):
         return
     _resplit(b, block)
@@ -135,13 +189,19 @@ def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dic
     ):
         for name in branch:
             run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
-        reads = (b.tensor(y), b.tensor(branch_out))
-        b.emit(
-            f"{add}:reconstruct", Pass.RECONSTRUCT, "sub", reads, (b.hold(x, _RECON),),
-            vector_ops=b.value(x).elements, partner=add,
-        )  # fmt: skip
-        run_backward(b, nodes[add])
-        for name in reversed(branch):
+        if x != block.x2 or add == block.add_g:  # streams that begin as one value are reconstructed once
+            reads = (b.tensor(y), b.tensor(branch_out))
+            b.emit(
+                f"{add}:reconstruct", Pass.RECONSTRUCT, "sub", reads, (b.hold(x, _RECON),),
+                vector_ops=b.value(x).elements, partner=add,
+            )  # fmt: skip
+        if not generic:
+            for name in (add, *reversed(branch)):
+                run_backward(b, nodes[name])
+    if generic:
+        for name in block.nodes:
+            run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
+        for name in reversed(block.nodes):
             run_backward(b, nodes[name])
 
 
@@ -156,8 +216,8 @@ def _resplit(b: StepBuilder, block: ReversibleBlock) -> None:
             b.emit(f"{node.name}:reconstruct", Pass.RECONSTRUCT, "split", [source], targets, partner=node.name)
 
 
-def _checkpoint(b: StepBuilder, segment_blocks: int | None) -> None:
-    parts = segments(b.graph, segment_blocks)
+def _checkpoint(b: StepBuilder, blocks: int | None) -> None:
+    parts = segments(b.graph, blocks)
     for index, part in enumerate(reversed(parts)):
         trainable = any(b.is_trainable(output) for node in part for output in node.outputs)
         if index > 0 and trainable:

@@ -41,7 +41,7 @@ def test_by_hand():
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1, bias=False))
     step = load_network(net, input=(3, 8, 8)).step()
     # The first convolution's input; the ReLU's output for its mask and the second one's weights; what the loss keeps.
-    kept = 3 * 64 + 4 * 64 + 2 * 64 + 1
+    kept = 3 * 64 + 4 * 64 + 2 * 64 + 64
     assert stored_bytes(step, 1) == kept
     # The ReLU's gradient: input, mask, gradients of its output and of its input; labels and probabilities are gone.
     assert peak_bytes(step, 1) == 3 * 64 + 3 * 4 * 64

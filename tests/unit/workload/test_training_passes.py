@@ -216,13 +216,13 @@ def test_wrong_recipes_are_refused():
     with pytest.raises(WorkloadError, match="no reversible blocks"):
         lower(graph, **{**good, "schedule": "reversible"})
     with pytest.raises(WorkloadError, match="at least 1"):
-        lower(graph, **good, segment_blocks=0)
+        lower(graph, **good, checkpoint_blocks=0)
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3, 100])
 def test_checkpoint_runs_every_segment_but_the_last_again(blocks):
     graph = graph_of("resnet32")
-    step = lower(graph, schedule="checkpoint", batch=1, micro_batch=1, segment_blocks=blocks)
+    step = lower(graph, schedule="checkpoint", batch=1, micro_batch=1, checkpoint_blocks=blocks)
     again = [op.partner for op in step.operations if op.pass_ is Pass.RECONSTRUCT]
     assert len(set(again)) == len(again)
     order = [node.name for node in graph.nodes]

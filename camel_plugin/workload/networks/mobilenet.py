@@ -1,0 +1,70 @@
+"""MobileNetV2: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2.
+
+3,504,872 parameters at width 1.0 ("3.4 M" in the paper, 300 M multiply-adds).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+"""Expansion, channels, units and stride of the first unit of each stage."""
+
+
+def _layer(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    layer = nn.Sequential()
+    padding = kernel // 2
+    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False)
+    layer.add_module("conv", convolution)
+    layer.add_module("norm", nn.BatchNorm2d(channels_out))
+    layer.add_module("relu", nn.ReLU6())
+    return layer
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, 3x3 depthwise convolution, 1x1 projection without activation.
+
+    Args:
+        channels_in: of the input.
+        channels_out: of the output.
+        stride: of the depthwise convolution; the input is added where it is 1 and the channels stay.
+        expansion: of the channels between.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = channels_in * expansion
+        self.residual = stride == 1 and channels_in == channels_out
+        self.body = nn.Sequential()
+        if expansion != 1:
+            self.body.add_module("expand", _layer(channels_in, hidden, 1))
+        self.body.add_module("depthwise", _layer(hidden, hidden, 3, stride, hidden))
+        self.body.add_module("project", nn.Conv2d(hidden, channels_out, 1, bias=False))
+        self.body.add_module("norm", nn.BatchNorm2d(channels_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
+        return x + self.body(x) if self.residual else self.body(x)  # type: ignore[no-any-return]
+
+
+def mobilenet_v2(classes: int = 1000) -> nn.Sequential:
+    """MobileNetV2 of width 1.0.
+
+    Args:
+        classes: outputs.
+    """
+    network = nn.Sequential()
+    network.add_module("stem", _layer(3, 32, 3, 2))
+    channels = 32
+    for index, (expansion, width, count, stride) in enumerate(STAGES):
+        stage = nn.Sequential()
+        for unit in range(count):
+            stage.append(InvertedResidual(channels, width, stride if unit == 0 else 1, expansion))
+            channels = width
+        network.add_module(f"stage{index + 1}", stage)
+    network.add_module("head", _layer(channels, 1280, 1))
+    network.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    network.add_module("flatten", nn.Flatten())
+    network.add_module("dropout", nn.Dropout(0.2))
+    network.add_module("classifier", nn.Linear(1280, classes))
+    return network

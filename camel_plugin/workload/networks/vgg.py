@@ -1,0 +1,65 @@
+"""VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks", ICLR 2015; configuration D is VGG-16.
+
+138,357,544 parameters ("138 million" in table 2). Dropout in the classifier as published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from camel_plugin.workload.networks.backbone import Backbone
+
+
+class Vgg(Backbone):
+    """Groups of 3x3 convolutions with ReLU, a max pool behind each group, three linear layers.
+
+    Args:
+        groups: convolutions of each group; their channels are 64, 128, 256, 512, 512.
+        classes: outputs.
+        side: rows and columns of the features, image / 2^groups.
+    """
+
+    def __init__(self, groups: Sequence[int] = (2, 2, 3, 3, 3), classes: int = 1000, side: int = 7) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        self.tap_channels = []
+        channels = 3
+        for index, count in enumerate(groups):
+            width = min(64 << index, 512)
+            for layer in range(count):
+                unit = nn.Sequential()
+                unit.add_module("conv", nn.Conv2d(channels, width, 3, padding=1))
+                unit.add_module("relu", nn.ReLU())
+                if layer == count - 1:
+                    unit.add_module("pool", nn.MaxPool2d(2))
+                self.stages.append(unit)
+                self.tap_channels.append(width)
+                channels = width
+        self.width = channels * side * side
+        self.classifier = nn.Sequential()
+        self.classifier.add_module("fc1", nn.Linear(self.width, 4096))
+        self.classifier.add_module("relu1", nn.ReLU())
+        self.classifier.add_module("dropout1", nn.Dropout())
+        self.classifier.add_module("fc2", nn.Linear(4096, 4096))
+        self.classifier.add_module("relu2", nn.ReLU())
+        self.classifier.add_module("dropout2", nn.Dropout())
+        self.classifier.add_module("fc3", nn.Linear(4096, classes))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The image itself."""
+        return x
+
+    def units(self) -> Sequence[nn.Module]:
+        """The convolutions, with the pools behind them."""
+        return list(self.stages)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, channels, side, side) -> (N, channels * side * side)."""
+        return x.flatten(1)
+
+
+def vgg(groups: Sequence[int] = (2, 2, 3, 3, 3), classes: int = 1000, side: int = 7) -> Vgg:
+    """A VGG, by default VGG-16; the arguments are those of :class:`Vgg`."""
+    return Vgg(groups, classes, side)

@@ -1,0 +1,120 @@
+"""ViT and Rev-ViT.
+
+ViT: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021: width 768, 12 layers, 12 heads is ViT-B (86,567,656
+parameters with patches of 16 and 1000 classes); 384, 12, 6 is ViT-S (Touvron et al., ICML 2021; 22,050,664).
+Rev-ViT: Mangalam et al., "Reversible Vision Transformers", CVPR 2022 (22 M and 87 M parameters, 4.6 and 17.6 G): both
+streams start as the embedded image; as in the authors' karttikeya/minREV, there is no class token, and the head reads
+the normed mean over tokens of both streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from camel_plugin.workload.networks.backbone import Backbone
+from camel_plugin.workload.networks.transformer import Attention, Mlp, Normed, PreNormBlock
+from camel_plugin.workload.networks.units import ReversibleBlock
+
+
+class _Patches(nn.Module):
+    """(N, 3, image, image) -> (N, tokens, width), with a class token in front or not, plus position embeddings."""
+
+    def __init__(self, image: int, patch: int, width: int, *, class_token: bool) -> None:
+        super().__init__()
+        self.grid = image // patch
+        self.project = nn.Conv2d(3, width, patch, stride=patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        self.positions = nn.Parameter(torch.randn(1, self.grid**2 + class_token, width) * 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.project(x).flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], 1)
+        return x + self.positions
+
+
+class Vit(Backbone):
+    """Patches, encoder layers, norm, linear classifier on the class token.
+
+    Args:
+        width: of a token.
+        depth: layers.
+        heads: of each attention.
+        image: rows and columns.
+        patch: rows and columns of a patch.
+        classes: outputs.
+    """
+
+    def __init__(self, width: int, depth: int, heads: int, *, image: int, patch: int, classes: int) -> None:
+        super().__init__()
+        self.patches = _Patches(image, patch, width, class_token=True)
+        self.layers = nn.ModuleList(PreNormBlock(width, heads, 4 * width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.classifier = nn.Linear(width, classes)
+        self.width = width
+        self.tap_channels = [width] * depth
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(N, 3, image, image) -> (N, 1 + patches, width)."""
+        return self.patches(x)  # type: ignore[no-any-return]
+
+    def units(self) -> Sequence[nn.Module]:
+        """The encoder layers."""
+        return list(self.layers)
+
+    def tap(self, x: Tensor) -> Tensor:
+        """(N, 1 + patches, width) -> (N, width, rows, columns), without the class token."""
+        side = self.patches.grid
+        return x[:, 1:].transpose(1, 2).reshape(x.shape[0], -1, side, side)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 1 + patches, width) -> (N, width), the normed class token."""
+        return self.norm(x)[:, 0]  # type: ignore[no-any-return]
+
+
+class RevVit(nn.Module):
+    """Patches, reversible blocks of attention (F) and MLP (G), mean, norm, linear classifier.
+
+    Args:
+        width: of a token in each of the two streams.
+        depth: blocks.
+        heads: of each attention.
+        image: rows and columns.
+        patch: rows and columns of a patch.
+        classes: outputs.
+    """
+
+    def __init__(self, width: int, depth: int, heads: int, *, image: int, patch: int, classes: int) -> None:
+        super().__init__()
+        self.patches = _Patches(image, patch, width, class_token=False)
+        self.blocks = nn.Sequential(*(reversible_layer(width, heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(2 * width, eps=1e-6)
+        self.classifier = nn.Linear(2 * width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, image, image) -> (N, classes)."""
+        x = self.patches(x)
+        x = self.blocks(torch.cat([x, x], -1))
+        return self.classifier(self.norm(x.mean(1)))  # type: ignore[no-any-return]
+
+
+def reversible_layer(width: int, heads: int) -> ReversibleBlock:
+    """``y1 = x1 + attention(x2)``, ``y2 = x2 + MLP(y1)`` on (N, tokens, 2 width)."""
+    return ReversibleBlock(Normed(width, Attention(width, heads)), Normed(width, Mlp(width, 4 * width)), dim=2)
+
+
+def vit(
+    width: int = 768, depth: int = 12, heads: int = 12, image: int = 224, patch: int = 16, classes: int = 1000
+) -> Vit:
+    """A ViT, by default ViT-B/16; the arguments are those of :class:`Vit`."""
+    return Vit(width, depth, heads, image=image, patch=patch, classes=classes)
+
+
+def rev_vit(
+    width: int = 768, depth: int = 12, heads: int = 12, image: int = 224, patch: int = 16, classes: int = 1000
+) -> RevVit:
+    """A Rev-ViT, by default Rev-ViT-B; the arguments are those of :class:`RevVit`."""
+    return RevVit(width, depth, heads, image=image, patch=patch, classes=classes)
