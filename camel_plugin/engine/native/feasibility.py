@@ -105,7 +105,7 @@ def _capacities(space: MapSpace) -> list[Shortfall]:
                     words,
                     available,
                     "words",
-                    f"give {node.name} at least {math.ceil(words / node.block_words)} rows or let it bypass a dataspace",
+                    f"give {node.name} {math.ceil(words / node.block_words)} rows or let it bypass a dataspace",
                 )
             )
     return found

@@ -86,14 +86,24 @@ def _box(dataspace: Dataspace, tile: dict[str, Ints]) -> Floats:
 
 
 def _touched(dataspace: Dataspace, tile: dict[str, Ints]) -> Floats:
-    """Different positions a * i + b * j of two loops: all pairs less those reached again by another pair."""
+    """Different positions a * i + b * j of two loops: all pairs less those reached again by another pair.
+
+    A bound from below where more loops move a rank, or one loop several.
+    """
     words = np.ones(len(next(iter(tile.values()))))
+    separate = ranks_are_separate(dataspace)
     for rank in dataspace.projection:
         if len(rank) == 2:
             (first, a), (second, b) = rank
             common = math.gcd(a, b)
             f, g = tile[first], tile[second]
-            words *= f * g - np.maximum(0, f - b // common) * np.maximum(0, g - a // common)
+            positions = f * g - np.maximum(0, f - b // common) * np.maximum(0, g - a // common)
         else:
-            words *= 1 + sum(tile[dim] - 1.0 for dim, _ in rank)
+            positions = 1 + sum(tile[dim] - 1.0 for dim, _ in rank)
+        words = words * positions if separate else np.maximum(words, positions)
     return words
+
+
+def ranks_are_separate(dataspace: Dataspace) -> bool:
+    """No dimension moves two ranks, so that positions along the ranks combine freely."""
+    return sum(len({dim for dim, _ in rank}) for rank in dataspace.projection) == len(dataspace.dimensions)

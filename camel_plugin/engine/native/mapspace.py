@@ -78,7 +78,7 @@ class MapSpace:
     def keeps(self) -> tuple[Keep, ...]:
         """Every bypass pattern."""
         storages = self.machine.storages
-        options = []
+        options: list[tuple[bool, ...]] = []
         for s, storage in enumerate(storages):
             for dataspace in self.problem.dataspaces:
                 name = dataspace.name
@@ -184,7 +184,8 @@ class MapSpace:
 
 def _ascending(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Rows whose entries never fall, those of -1 left out."""
-    return ((ranks >= np.maximum.accumulate(ranks, axis=1)) | (ranks < 0)).all(axis=1)
+    rising = (ranks >= np.maximum.accumulate(ranks, axis=1)) | (ranks < 0)
+    return np.asarray(rising.all(axis=1))
 
 
 def _constraints(node: Storage | Fanout) -> LoopConstraints:
@@ -193,7 +194,7 @@ def _constraints(node: Storage | Fanout) -> LoopConstraints:
 
 def _divisors(number: int) -> NDArray[np.int64]:
     candidates = np.arange(1, number + 1, dtype=np.int64)
-    return candidates[number % candidates == 0]
+    return np.compress(number % candidates == 0, candidates)
 
 
 def _within(factors: NDArray[np.int64], bound: FactorBound) -> NDArray[np.bool_]:

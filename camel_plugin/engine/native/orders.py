@@ -46,7 +46,9 @@ def orders(problem: Problem, live: frozenset[int]) -> tuple[Order, ...]:
     for reuse in _sequences(frozenset(), groups, reuses):
         found.add(tuple(sorted(reuse.items())))
     best = [a for a in found if not any(a != b and _covers(b, a) for b in found)]
-    return tuple(sorted((_order(dict(reuse), reuses) for reuse in best), key=lambda order: (order.stages, order.reused)))
+    return tuple(
+        sorted((_order(dict(reuse), reuses) for reuse in best), key=lambda order: (order.stages, order.reused))
+    )
 
 
 @dataclass(frozen=True)

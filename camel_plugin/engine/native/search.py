@@ -98,6 +98,9 @@ class Search:
         """Search, leaving the result in ``best`` and the proven bound in ``bound`` (inf: there is no mapping)."""
         tables: Tables = {}
         containers = Containers(self.space, self.lattice)
+        if not self.space.keeps:
+            self.bound = np.inf
+            return
         patterns = sorted(self.space.keeps, key=lambda keep: -int(keep.sum()))
         trees = [Tree(self.space, self.lattice, containers, keep, self.objective, tables) for keep in patterns]
         deadline, self.deadline = self.deadline, np.inf
@@ -154,8 +157,8 @@ class Search:
         found.sort(key=lambda each: each[0])
         done = 0
         while done < len(found) and found[done][0] < self._limit():
-            alike = []
-            while done < len(found) and sum(map(len, alike)) < CHUNK:
+            alike: list[MappingBatch] = []
+            while done < len(found) and sum(len(each) for each in alike) < CHUNK:
                 _, tree, factors = found[done]
                 some = None if self._late() else variants(self.space, factors, tree.keep, room)
                 if some is None:

@@ -46,16 +46,22 @@ def variants(space: MapSpace, factors: Ints, keep: Bools, most: int) -> MappingB
     return _legal(space, [_Mapping(factors, np.array(order), np.array(along_x), keep) for order, along_x in choices])
 
 
-def rows(batch: MappingBatch, index: list[int]) -> MappingBatch:
+def rows(batch: MappingBatch, index: list[int] | Bools) -> MappingBatch:
     """Some mappings of a batch."""
-    parts = (each[index] for each in (batch.factors, batch.order, batch.along_x, batch.keep))
-    return MappingBatch(batch.machine, batch.problem, *parts)
+    columns = batch.factors[index], batch.order[index], batch.along_x[index], batch.keep[index]
+    return MappingBatch(batch.machine, batch.problem, *columns)
 
 
 def join(batches: Sequence[MappingBatch]) -> MappingBatch:
     """One batch of all mappings."""
-    columns = zip(*((each.factors, each.order, each.along_x, each.keep) for each in batches), strict=True)
-    return MappingBatch(batches[0].machine, batches[0].problem, *map(np.concatenate, columns))
+    return MappingBatch(
+        batches[0].machine,
+        batches[0].problem,
+        np.concatenate([each.factors for each in batches]),
+        np.concatenate([each.order for each in batches]),
+        np.concatenate([each.along_x for each in batches]),
+        np.concatenate([each.keep for each in batches]),
+    )
 
 
 def _arrangements(node: Node, factors: Ints, most: int) -> Iterator[tuple[list[int], list[bool]]]:
@@ -86,9 +92,7 @@ def _legal(space: MapSpace, steps: Sequence[_Mapping]) -> MappingBatch:
         np.array([step.along_x for step in steps], np.bool_).reshape(-1, levels, dims),
         np.array([step.keep for step in steps], np.bool_).reshape(-1, storages, spaces),
     )
-    legal = space.legal(result)
-    parts = (each[legal] for each in (result.factors, result.order, result.along_x, result.keep))
-    return MappingBatch(space.machine, space.problem, *parts)
+    return rows(result, space.legal(result))
 
 
 def _moved_factors(start: _Mapping) -> list[_Mapping]:
@@ -126,7 +130,7 @@ def _turned(space: MapSpace, start: _Mapping) -> list[_Mapping]:
                 along_x = start.along_x.copy()
                 along_x[level, d] ^= True
                 order = start.order.copy()
-                order[level] = sorted(order[level], key=lambda d, x=along_x[level]: x[d])
+                order[level] = order[level][np.argsort(along_x[level][order[level]], kind="stable")]
                 found.append(_Mapping(start.factors, order, along_x, start.keep))
     return found
 

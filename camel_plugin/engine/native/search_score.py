@@ -140,7 +140,9 @@ class Scores:
         if self._objective is Objective.ENERGY:
             return energy
         seconds = cycles * self._cycle_s
-        return energy * seconds if self._objective is Objective.EDP else np.where(np.isfinite(energy), seconds, np.inf)
+        if self._objective is Objective.EDP:
+            return np.multiply(energy, seconds)
+        return np.where(np.isfinite(energy), seconds, np.inf)
 
     def _least_pending(self, states: States, cost: Floats) -> Floats:
         """Least of the pending costs [n] over the loop orders of the next storage."""

@@ -12,7 +12,7 @@ from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts, Tables
 from camel_plugin.engine.native.containers import Containers
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
+from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice, ranks_are_separate
 from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import Order, orders
 from camel_plugin.engine.native.search_score import Scores, patterns
@@ -111,11 +111,12 @@ class Tree:
         into_compute = level == self.levels - 1
         for t, dataspace in enumerate(self.space.problem.dataspaces):
             shifted, longest = np.zeros(len(parent), np.bool_), np.ones(len(parent))
+            separable = ranks_are_separate(dataspace)
             for rank in dataspace.projection:
                 places = [dims.index(dim) for dim, _ in rank]
                 steps = [coef * lattice.divisors[d][index[:, d]] for d, (_, coef) in zip(places, rank, strict=True)]
                 different = _distinct([factors[:, d] for d in places], steps)
-                sent[:, t] *= different
+                sent[:, t] = sent[:, t] * different if separable else np.maximum(sent[:, t], different)
                 for a, b in itertools.permutations(places, 2):
                     shifts = (factors[:, a] > 1) & (index_after[:, b] < lattice.shape[b] - 1)
                     longest = np.where(shifts, np.maximum(longest, different), longest)
@@ -208,12 +209,12 @@ class Tree:
                 stays = parent.overlaps[:, t] | (shift[:, t] < 1) | ~moved[:, t]
                 shift[:, t] = np.where(moved[:, t], 1.0, shift[:, t])
                 live[:, t] &= ~closed & stays
-        live[:, list(order.none)] &= ~picks.any(axis=1)[:, None]
+        live[:, list(order.none)] &= np.logical_not(picks.any(axis=1))[:, None]
         return parent.but(tile=tile, pending=pending, asked=asked, live=live, shift=shift)
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the storage ``level`` over which nothing inside is reused; in portions."""
-        for number in np.unique(states.order):
+        for number in np.unique(states.order).tolist():
             group = states.take(states.order == number)
             done = self.order_classes[number].loops if number >= 0 else ()
             free = tuple(d for d in range(len(self.lattice.shape)) if d not in done)
@@ -238,14 +239,14 @@ class Tree:
             live[:] = False
         spared = states.spared + self.lattice.boxes[:, -1] @ self.costs.spared[:, s].T
         spent = states.spent.copy()
-        for t in np.flatnonzero(self.keep[s]):
+        for t in np.flatnonzero(self.keep[s]).tolist():
             pending[:, :, t] += asked[:, t, None] * self.costs.asked[:, s, t]
             if self._single[s]:
                 spent[:, 0] += np.where(live[:, t], 0.0, self._rounded_up(s, t, asked[:, t]))
         # What is no longer live is spent, apart from words asked of storages further out.
-        spent += (pending * ~live[:, None, :]).sum(axis=2)
+        spent += np.where(live[:, None, :], 0.0, pending).sum(axis=2)
         pending *= live[:, None, :]
-        for t in np.flatnonzero(self.keep[s]):
+        for t in np.flatnonzero(self.keep[s]).tolist():
             if self.costs.parent[s, t] >= 0:
                 pending[:, :, t] *= shift[:, t, None]
                 asked[:, t] = self.macs * self.lattice.density[t, states.tile]
@@ -267,9 +268,9 @@ class Tree:
         )
 
     def _rounded_up(self, s: int, t: int, words: Floats) -> Floats:
-        """[n] energy by which whole blocks exceed ``words`` that go from the one instance of storage ``s`` to its child.
+        """[n] energy by which whole blocks exceed ``words`` sent by the one instance of storage ``s``.
 
-        A child counts too if it has one instance.
+        Its child counts too if that has one instance.
         """
         storage = self.space.machine.storages[s]
         filled = storage
@@ -310,7 +311,7 @@ class Tree:
             for d, mask in enumerate(self.space.allowed[level])
         ]
         picks = np.stack([axis.ravel() for axis in np.meshgrid(*options, indexing="ij")], axis=1)
-        return picks[self.bounds.fits[level][self.lattice.numbers(picks)] == 0.0]
+        return np.compress(self.bounds.fits[level][self.lattice.numbers(picks)] == 0.0, picks, axis=0)
 
     def _pairs(self, states: States, picks: Ints, whole: Sequence[int] = ()) -> Iterator[tuple[Ints, Ints]]:
         """Rows of ``states`` and of ``picks`` whose factors divide what is left (use it up along ``whole``)."""
@@ -372,4 +373,4 @@ def _distinct(factors: list[Ints], steps: list[Ints]) -> Floats:
         common = np.gcd(steps[0], steps[1])
         again = np.maximum(0, factors[0] - steps[1] // common) * np.maximum(0, factors[1] - steps[0] // common)
         return (factors[0] * factors[1] - again).astype(np.float64)
-    return 1.0 + sum(factor - 1.0 for factor in factors)
+    return np.sum([factor - 1.0 for factor in factors], axis=0) + 1.0
