@@ -125,6 +125,7 @@ class Step:
         tensors: by name.
         coverage: what is modelled and what is not.
         borders: indices of further operations that begin a loop of their own over the micro-batches.
+        bits: of one value of each kind of tensor where the recipe says so; else the machine's words count.
     """
 
     network: str

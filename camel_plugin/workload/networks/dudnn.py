@@ -18,89 +18,24 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from camel_plugin.workload.networks.backbone import Backbone
+from camel_plugin.workload.networks.bert import bert
+from camel_plugin.workload.networks.dudnn_branches import Branch, ImageBranch, TokenBranch
 from camel_plugin.workload.networks.resnet_imagenet import resnet50
-from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.networks.vgg import vgg
+from camel_plugin.workload.networks.vit import vit
 
 Method = Literal["DuDNN", "FI", "CA", "BO"]
 
 BACKBONES: dict[str, Callable[[int], Backbone]] = {
     "resnet50": lambda classes: resnet50(classes=classes),
+    "vgg16": lambda classes: vgg(classes=classes),
+    "vit12": lambda classes: vit(depth=12, classes=classes),
+    "vit16": lambda classes: vit(depth=16, classes=classes),
+    "bert12": lambda classes: bert(depth=12, classes=classes),
 }
-"""Name -> a backbone with so many classes."""
-
-
-class ConvBranch(nn.Sequential):
-    """Two 3x3 convolutions with a ReLU between them, without norm.
-
-    Args:
-        channels: of input and output.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.add_module("conv1", nn.Conv2d(channels, channels, 3, padding=1))
-        self.add_module("relu", nn.ReLU())
-        self.add_module("conv2", nn.Conv2d(channels, channels, 3, padding=1))
-
-
-class Connected(nn.Module):
-    """A residual function that adds a projected side input to its own: ``body(x + project(side))``.
-
-    Args:
-        body: the residual function.
-        channels: of ``x``.
-        side_channels: of the side input, whose grid may be coarser than that of ``x``: it is repeated then.
-    """
-
-    def __init__(self, body: nn.Module, channels: int, side_channels: int) -> None:
-        super().__init__()
-        self.project = nn.Conv2d(side_channels, channels, 1)
-        self.body = body
-
-    def forward(self, x: Tensor, side: Tensor) -> Tensor:
-        """(N, channels, H, W) and (N, side_channels, h, w) -> (N, channels, H, W)."""
-        side = functional.interpolate(self.project(side), size=x.shape[2:])
-        return self.body(x + side)  # type: ignore[no-any-return]
-
-
-class ImageBranch(nn.Module):
-    """Pooled image, one convolution, reversible blocks, global average pool.
-
-    Args:
-        taps: channels of each block's side input; 0 for a block without one.
-        channels: of each of the two streams, hence of every convolution.
-        grid: rows and columns, to which the image is pooled.
-        tap_grid: rows and columns, to which the side inputs are pooled.
-    """
-
-    def __init__(self, taps: Sequence[int], channels: int, grid: int, tap_grid: int) -> None:
-        super().__init__()
-        self.width = 2 * channels
-        self.pool = nn.AdaptiveAvgPool2d(grid)
-        self.pool_tap = nn.AdaptiveAvgPool2d(tap_grid)
-        self.stem = nn.Conv2d(3, 2 * channels, 3, padding=1)
-        self.blocks = nn.ModuleList()
-        for tap in taps:
-            f = Connected(ConvBranch(channels), channels, tap) if tap else ConvBranch(channels)
-            self.blocks.append(ReversibleBlock(f, ConvBranch(channels)))
-
-    def embed(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 2 channels, grid, grid)."""
-        return self.stem(self.pool(x))  # type: ignore[no-any-return]
-
-    def features(self, x: Tensor) -> Tensor:
-        """(N, 2 channels, grid, grid) -> (N, 2 channels)."""
-        return x.mean((2, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The branch alone: (N, 3, H, W) -> (N, 2 channels)."""
-        x = self.embed(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.features(x)
+"""Name -> a backbone with so many classes; ViT and BERT in the paper are named by their layers, their width is ours."""
 
 
 class ClassifierOnly(nn.Module):
@@ -142,19 +77,20 @@ class DuDNN(ClassifierOnly):
     """
 
     def __init__(
-        self, backbone: Backbone, branch: ImageBranch, after: Sequence[int], classes: int, interleave: bool
+        self, backbone: Backbone, branch: Branch, after: Sequence[int], classes: int, interleave: bool
     ) -> None:
         super().__init__(backbone, backbone.width + branch.width, classes)
         self.branch = branch
         self.after = tuple(after)
         self.interleave = interleave
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The backbone's input -> (N, classes)."""
-        x = self.backbone.embed(image)
+        given, x = x, self.backbone.embed(x)
+        start = self.backbone.tap(x) if self.branch.reads_embedding else given
         if not self.interleave:
             x, sides = self._through_backbone(x, 0, len(self.backbone.units()))
-        z = self.branch.embed(image)
+        z = self.branch.embed(start)
         begin = 0
         for block, unit in zip(self.branch.blocks, self.after, strict=True):
             if self.interleave:
@@ -176,7 +112,7 @@ class DuDNN(ClassifierOnly):
 class BranchOnly(nn.Module):
     """A branch without a backbone, and its classifier."""
 
-    def __init__(self, branch: ImageBranch, classes: int) -> None:
+    def __init__(self, branch: Branch, classes: int) -> None:
         super().__init__()
         self.branch = branch
         self.classifier = nn.Linear(branch.width, classes)
@@ -203,14 +139,17 @@ def dudnn(
         blocks: reversible blocks of the branch, connected to evenly spread units of the backbone.
         method: ``DuDNN``, ``FI``, ``CA`` or ``BO``.
         channels: of each stream of the branch.
-        grid: rows and columns of the branch.
-        tap_grid: rows and columns of the connections.
+        grid: rows and columns of the branch, or its tokens.
+        tap_grid: rows and columns of the connections, or their tokens.
         classes: outputs.
         interleave: see :class:`DuDNN`.
     """
     if backbone not in BACKBONES:
         raise ValueError(f"no backbone {backbone!r}; valid: {', '.join(BACKBONES)}")
+    branch_of = TokenBranch if backbone.startswith("bert") else ImageBranch
     if method == "BO":
+        if branch_of is TokenBranch:
+            raise ValueError("a branch alone reads images; beside BERT it reads the backbone's embedding")
         return BranchOnly(ImageBranch([0] * blocks, channels, grid, tap_grid), classes)
     network = BACKBONES[backbone](classes)
     if method == "FI":
@@ -223,5 +162,5 @@ def dudnn(
     if blocks > units:
         raise ValueError(f"{blocks} blocks need as many units of the backbone, which has {units}")
     after = [units * (index + 1) // blocks - 1 for index in range(blocks)]
-    branch = ImageBranch([network.tap_channels[unit] for unit in after], channels, grid, tap_grid)
+    branch = branch_of([network.tap_channels[unit] for unit in after], channels, grid, tap_grid)
     return DuDNN(network, branch, after, classes, interleave)

@@ -21,7 +21,16 @@ def loaded(name):
 
 
 def test_the_networks_of_the_paper_ship():
-    assert {"dudnn-branch6-resnet50", "dudnn-branch8-resnet50", "dudnn-branch12-resnet50"} <= set(DUPLEX)
+    beside = {
+        (6, "resnet50"),
+        (8, "resnet50"),
+        (12, "resnet50"),
+        (6, "vit12"),
+        (8, "vit12"),
+        (12, "vit16"),
+        (6, "bert12"),
+    }
+    assert {f"dudnn-branch{blocks}-{backbone}" for blocks, backbone in beside} == set(DUPLEX)
     assert {"dudnn-fi-resnet50", "dudnn-ca-resnet50", "dudnn-bo-branch6"} <= set(SHIPPED)
 
 
