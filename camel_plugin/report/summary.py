@@ -107,12 +107,18 @@ def machines(result: StepResult) -> list[tuple[str, StepResult]]:
     labelled = []
     for machine, own in zip(compared, settings, strict=True):
         differing = [
-            f"{key}={value}"
+            _short(key, value)
             for key, value in own.items()
             if any(key not in theirs or theirs[key] != value for theirs in settings)
         ]
         labelled.append((f"{machine.arch} ({', '.join(differing)})" if differing else machine.arch, machine))
     return labelled
+
+
+def _short(key: str, value: Any) -> str:
+    if key == "temperature_C":
+        return f"{value:g} C"
+    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def ratio(baseline: float, own: float) -> float | None:
