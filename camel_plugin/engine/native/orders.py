@@ -117,7 +117,7 @@ def _order(reuse: dict[int, Dims], reuses: dict[int, _Reuse]) -> Order:
     return Order(
         # Within a stage, loops that do not move the tile stand inside those that shift it.
         stages=tuple(
-            tuple(sorted(b - a, key=lambda d, t=spaces[0]: (d not in reuses[t].idle, d)))
+            (*sorted((b - a) & reuses[spaces[0]].idle), *sorted(b - a - reuses[spaces[0]].idle))
             for a, b, spaces in zip(inner, sets, reused, strict=False)
         ),
         reused=reused,

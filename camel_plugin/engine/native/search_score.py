@@ -146,7 +146,7 @@ class Scores:
 
     def _least_pending(self, states: States, cost: Floats) -> Floats:
         """Least of the pending costs [n] over the loop orders of the next storage."""
-        least = cost.sum(axis=1)
+        least: Floats = cost.sum(axis=1)
         for live, rows in patterns(states.live):
             if not live or not rows.size:
                 continue

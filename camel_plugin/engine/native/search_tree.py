@@ -368,9 +368,9 @@ def _excess(words: Floats, storage: Storage) -> Floats:
 def _distinct(factors: list[Ints], steps: list[Ints]) -> Floats:
     """Different sums of multiples of two steps: all pairs less those reached again; a bound for more loops."""
     if len(factors) == 1:
-        return factors[0].astype(np.float64)
+        return np.asarray(factors[0], np.float64)
     if len(factors) == 2:
         common = np.gcd(steps[0], steps[1])
         again = np.maximum(0, factors[0] - steps[1] // common) * np.maximum(0, factors[1] - steps[0] // common)
-        return (factors[0] * factors[1] - again).astype(np.float64)
-    return np.sum([factor - 1.0 for factor in factors], axis=0) + 1.0
+        return np.asarray(factors[0] * factors[1] - again, np.float64)
+    return np.asarray(np.sum([factor - 1.0 for factor in factors], axis=0) + 1.0, np.float64)

@@ -1,0 +1,179 @@
+"""The native mapper against plain enumeration, and its behaviour at the edges."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from exhaustive_mapper import mappings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_nests import constrained, conv, matmul, random_machine, random_problem
+
+from camel_plugin.arch.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.native import NativeEngine
+from camel_plugin.engine.native.batch import MappingBatch
+from camel_plugin.engine.native.lattice import Lattice
+from camel_plugin.engine.native.mapspace import MapSpace
+from camel_plugin.engine.native.model import Model
+from camel_plugin.engine.native.search import objective_values
+from camel_plugin.errors import EngineError, InfeasibleError
+from camel_plugin.workload.problem import Problem
+
+MOST = 4_000
+BUDGET_S = 60.0
+
+
+def least(machine: Machine, problem: Problem, objective: Objective) -> float | None:
+    """The optimum by enumeration; None where there are too many mappings to try them all."""
+    every = list(itertools.islice(mappings(machine, problem), MOST + 1))
+    if len(every) > MOST:
+        return None
+    if not every:
+        return math.inf
+    result = Model(machine, problem).evaluate(MappingBatch.from_mappings(machine, problem, every))
+    return float(objective_values(result, objective, machine.cycle_s).min())
+
+
+def agree(machine: Machine, problem: Problem, objective: Objective) -> None:
+    expected = least(machine, problem, objective)
+    if expected is None:
+        return
+    if math.isinf(expected):
+        with pytest.raises(InfeasibleError):
+            NativeEngine().map(machine, problem, objective, BUDGET_S)
+        return
+    found = NativeEngine().map(machine, problem, objective, BUDGET_S)
+    assert found.value == pytest.approx(expected, rel=1e-9)
+    assert found.lower_bound <= found.value
+    assert found.optimality_gap < 1e-3
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 10**9), st.sampled_from(Objective))
+def test_finds_and_proves_the_optimum(seed: int, objective: Objective) -> None:
+    rng = Random(seed)  # noqa: S311
+    agree(random_machine(rng), random_problem(rng), objective)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 10**9), st.sampled_from(Objective))
+def test_respects_constraints(seed: int, objective: Objective) -> None:
+    rng = Random(seed)  # noqa: S311
+    machine, problem = random_machine(rng), random_problem(rng)
+    agree(constrained(rng, machine, problem), problem, objective)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(0, 10**9))
+def test_respects_homes(seed: int) -> None:
+    rng = Random(seed)  # noqa: S311
+    machine = random_machine(rng)
+    while machine.name != "parallel":
+        machine = random_machine(rng)
+    roomy = {node.name: replace(node, depth=64) if isinstance(node, Storage) else node for node in machine.nodes[1:]}
+    machine = replace(machine, nodes=(machine.nodes[0], *roomy.values()))
+    homes = rng.choice([{"I": "act"}, {"O": "act"}, {"I": "act", "O": "act"}, {"I": "act", "O": "act", "W": "ws"}])
+    agree(machine.with_homes(homes), random_problem(rng), Objective.EDP)
+
+
+def small() -> Machine:
+    return Machine(
+        "small",
+        (
+            Storage("dram", "DRAM", "dram", 8, 8, None, energy=StorageEnergy(100.0, 100.0, 100.0)),
+            Storage("buf", "SRAM", "sram", 8, 8, 8, keep=frozenset("WIO"), energy=StorageEnergy(5.0, 5.0, 5.0)),
+            Fanout("pe", 2, 2),
+            Compute("mac", "mac", 1.0),
+        ),
+        1e-9,
+    )
+
+
+def test_weights_are_read_once_if_everything_fits() -> None:
+    machine = small()
+    roomy = replace(machine, nodes=(machine.nodes[0], replace(machine.nodes[1], depth=1000), *machine.nodes[2:]))
+    result = NativeEngine().map(roomy, matmul(4, 6, 2), Objective.ENERGY, BUDGET_S)
+    dram = result.evaluation.levels["dram"].tensors
+    assert (dram["W"].reads, dram["I"].reads, dram["O"].updates) == (4 * 6, 6 * 2, 4 * 2)
+    assert result.optimality_gap == 0
+
+
+def test_latency_uses_the_whole_mesh() -> None:
+    result = NativeEngine().map(small(), matmul(4, 6, 2), Objective.LATENCY, BUDGET_S)
+    assert result.evaluation.cycles == 4 * 6 * 2 / 4
+    assert result.value == result.lower_bound == pytest.approx(12e-9)
+
+
+def test_same_input_same_result() -> None:
+    rng = Random(7)  # noqa: S311
+    machine, problem = random_machine(rng), conv(3, 4, 6, 3)
+    first, second = (NativeEngine().map(machine, problem, Objective.EDP, BUDGET_S) for _ in range(2))
+    assert first == replace(second, wall_s=first.wall_s)
+
+
+def test_an_exhausted_budget_gives_a_mapping_and_an_honest_bound() -> None:
+    optimum = NativeEngine().map(small(), conv(4, 4, 8, 3), Objective.EDP, BUDGET_S)
+    hasty = NativeEngine().map(small(), conv(4, 4, 8, 3), Objective.EDP, 0.0)
+    assert optimum.optimality_gap == 0
+    assert 0 <= hasty.lower_bound <= optimum.value <= hasty.value
+
+
+def test_no_room_is_explained() -> None:
+    machine = small()
+    tight = replace(machine, nodes=(machine.nodes[0], replace(machine.nodes[1], depth=2), *machine.nodes[2:]))
+    with pytest.raises(InfeasibleError) as caught:
+        NativeEngine().map(tight, matmul(4, 6, 2), Objective.EDP, BUDGET_S)
+    (reason,) = caught.value.shortfalls
+    assert (reason.what, reason.demanded, reason.available, reason.unit) == ("capacity of buf", 3, 2, "words")
+    assert "3 rows" in reason.remedy
+
+
+def test_impossible_factors_are_explained() -> None:
+    rules = LoopConstraints(factors={"M": FactorBound("=", 1)})
+    machine = small()
+    dram, buf, pe, mac = machine.nodes
+    frozen = (replace(dram, temporal=rules), replace(buf, temporal=rules), replace(pe, spatial=rules), mac)
+    with pytest.raises(InfeasibleError) as caught:
+        NativeEngine().map(replace(machine, nodes=frozen), matmul(4, 6, 2), Objective.EDP, BUDGET_S)
+    assert [(each.what, each.demanded) for each in caught.value.shortfalls] == [("loops over M", 4)]
+
+
+def test_an_unusable_mesh_is_explained() -> None:
+    machine = small()
+    rules = LoopConstraints(min_parallelism=1.0, factors={dim: FactorBound("=", 1) for dim in "MK"})
+    nodes = tuple(replace(node, spatial=rules) if isinstance(node, Fanout) else node for node in machine.nodes)
+    with pytest.raises(InfeasibleError, match="mesh 2 x 2 of pe"):
+        NativeEngine().map(replace(machine, nodes=nodes), matmul(4, 6, 2), Objective.EDP, BUDGET_S)
+
+
+def test_ctrl_c_keeps_the_best_if_asked() -> None:
+    def interrupt(_value: float, _bound: float) -> None:
+        raise KeyboardInterrupt
+
+    machine, problem = small(), conv(4, 4, 8, 3)
+    result = NativeEngine(progress=interrupt, keep_on_interrupt=True).map(machine, problem, Objective.EDP, BUDGET_S)
+    assert math.isfinite(result.value)
+    with pytest.raises(KeyboardInterrupt):
+        NativeEngine(progress=interrupt).map(machine, problem, Objective.EDP, BUDGET_S)
+
+
+def test_errors_are_not_swallowed() -> None:
+    assert not issubclass(InfeasibleError, EngineError)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 2), (2, 3), (4, 1)])
+def test_touched_words_of_every_tile(stride: int, dilation: int) -> None:
+    problem = conv(2, 1, 12, 6, stride, dilation)
+    lattice = Lattice(problem, MapSpace(small(), problem).divisors)
+    for number in range(lattice.size):
+        index = np.unravel_index(number, lattice.shape)
+        c, m, p, r = (int(lattice.divisors[d][i]) for d, i in enumerate(index))
+        positions = {x * stride + y * dilation for x in range(p) for y in range(r)}
+        assert lattice.touched[1, number] * c * m * p * r == pytest.approx(c * len(positions))
+        assert lattice.boxes[1, number] == c * (max(positions) + 1)
