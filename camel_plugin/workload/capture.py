@@ -15,22 +15,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.coupling import find_reversible_blocks, without_idle_moves
-from camel_plugin.workload.graph import Graph, Node, Shape, Value, ValueRole
+from camel_plugin.workload.graph import Graph, Node, ReversibleBlock, ValueRole
 from camel_plugin.workload.inputs import InputTensor
-from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
+from camel_plugin.workload.inverse import verify_inverse
+from camel_plugin.workload.recorder import Recorder, flat
 
 
 def capture(
@@ -50,10 +48,11 @@ def capture(
         evaluating: paths of modules that run in evaluation mode.
 
     Raises:
-        WorkloadError: the module fails on such an input, or returns no floating-point tensor.
+        WorkloadError: the module fails on such an input, or returns no floating-point tensor; or the inverse of a
+            reversible block, tried on one of each kind, is wrong.
     """
     name = name or type(module).__name__
-    recorder = _Recorder(module)
+    recorder = Recorder(module)
     training = {child: child.training for child in module.modules()}
     module.train()
     for path in evaluating:
@@ -75,315 +74,62 @@ def capture(
     finally:
         for child, mode in training.items():
             child.training = mode
-    return recorder.graph(name, result)
+    graph = _graph(recorder, name, result)
+    _verify_inverses(recorder, graph.blocks)
+    return graph
 
 
-@dataclass
-class _Window:
-    """Part of a tensor, seen as a tensor of its own.
+def _graph(recorder: Recorder, name: str, result: Any) -> Graph:
+    tensors = [t for t in _tensors(result) if t.is_floating_point()]
+    outputs = tuple(dict.fromkeys(recorder.value_of(t) for t in tensors))
+    if not outputs:
+        raise WorkloadError(f"{name} returns no floating-point tensor", value=type(result).__name__)
+    nodes = without_idle_moves(recorder.nodes, outputs)
+    used = {value for node in nodes for value in (*node.inputs, *node.outputs)} | set(outputs)
+    values = {key: value for key, value in recorder.values.items() if key in used or value.role is ValueRole.INPUT}
+    return Graph(
+        name,
+        nodes,
+        values,
+        outputs,
+        find_reversible_blocks(nodes, values, _invertible(recorder)),
+        tuple(f"{operator}: {count} x" for operator, count in sorted(recorder.ignored.items())),
+        (*_left_out(nodes), *(f"{note}: {count} x" for note, count in sorted(recorder.unsupported.items()))),
+        _not_reached(recorder, used),
+    )
 
-    Attributes:
-        base: the tensor it is a part of.
-        source: value of ``base`` when the part was last taken out or written.
-        value: that it had then.
-        shape: of the part.
-    """
 
-    base: Tensor
-    source: str
-    value: str
-    shape: Shape
+def _invertible(recorder: Recorder) -> dict[str, dict[str, str]]:
+    """Modules with an ``inverse`` and the lower-case names of their children."""
+    return {
+        path: {name.lower(): f"{path}.{name}".lstrip(".") for name, _ in module.named_children()}
+        for path, module in recorder.children.items()
+        if callable(getattr(module, "inverse", None))
+    }
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Turns every dispatched call into a node, and keeps track of which tensor object is which value."""
+def _not_reached(recorder: Recorder, used: set[str]) -> tuple[str, ...]:
+    """Outermost modules that neither ran, nor hold one that ran or a parameter that was read."""
+    alive = set(recorder.calls)
+    alive.update(name.rpartition(".")[0] for name in used)
+    alive.update(path[:end] for path in list(alive) for end in range(len(path)) if path[end] == ".")
+    dead = [path for path in recorder.children if path and path not in alive]
+    return tuple(
+        f"{path}: {type(recorder.children[path]).__name__}"
+        for path in dead
+        if not any(path.startswith(other + ".") for other in dead)
+    )
 
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.paths = {id(child): path for path, child in module.named_modules()}
-        self.leaves = {id(child) for child in module.modules() if not list(child.children())}
-        self.children = dict(module.named_modules())
-        self.stack: list[tuple[str, bool]] = []
-        self.path = ""
-        self.called: set[str] = set()
-        self.nodes: list[Node] = []
-        self.values: dict[str, Value] = {}
-        self.names: dict[int, str] = {}
-        self.keep: list[Any] = []
-        self.meta: dict[int, Tensor] = {}
-        self.windows: dict[int, _Window] = {}
-        self.detached: set[int] = set()
-        self.counts: Counter[str] = Counter()
-        self.taken = {path for path, child in module.named_modules() if list(child.children())}
-        self.ignored: Counter[str] = Counter()
-        self.unsupported: Counter[str] = Counter()
-        self.parameters = list(module.parameters())
-        for path, parameter in module.named_parameters():
-            self.declare(parameter, path, ValueRole.PARAMETER, parameter.requires_grad)
-        self.buffers = {id(buffer) for buffer in module.buffers()}
-        for path, buffer in module.named_buffers():
-            self.declare(buffer, path, ValueRole.CONSTANT)
 
-    def input(self, name: str, given: InputTensor) -> Tensor:
-        """An input of the network on the meta device."""
-        floating = (p.dtype for p in self.parameters if p.is_floating_point())
-        default = next(floating, torch.get_default_dtype())
-        dtype = default if given.dtype == "float" else getattr(torch, given.dtype)
-        tensor = torch.empty(given.shape, device="meta", dtype=dtype)
-        self.declare(tensor, name, ValueRole.INPUT)
-        return tensor
-
-    def declare(self, tensor: Tensor, name: str, role: ValueRole, requires_grad: bool = False) -> str:
-        """Name a tensor that no node has made (the first name counts if two share it)."""
-        if id(tensor) not in self.names:
-            self.names[id(tensor)] = name
-            self.keep.append(tensor)
-            self.values[name] = Value(name, tuple(tensor.shape), role, requires_grad)
-        return self.names[id(tensor)]
-
-    @contextmanager
-    def hooks(self) -> Iterator[None]:
-        """Follow which module is running."""
-
-        def enter(module: nn.Module, _: Any) -> None:
-            if id(module) in self.paths:
-                self.path = self.paths[id(module)]
-                self.stack.append((self.path, id(module) in self.leaves))
-                self.called.add(self.path)
-
-        def leave(module: nn.Module, *_: Any) -> None:
-            if id(module) in self.paths:
-                self.stack.pop()
-                self.path = self.stack[-1][0] if self.stack else ""
-
-        handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run ``func`` on meta tensors and record it."""
-        kwargs = dict(kwargs or {})
-        schema = func._schema
-        operator = schema.name.partition("::")[2]
-        if schema.name.startswith("prim::"):
-            return func(*args, **kwargs)
-        in_place = operator.endswith("_") and bool(args) and isinstance(args[0], Tensor)
-        if in_place and id(args[0]) in self.buffers:
-            self.ignored["update of a buffer"] += 1
-            return args[0]
-        if "device" in kwargs:
-            kwargs["device"] = torch.device("meta")
-        meta_args, meta_kwargs = tree_map_only(Tensor, self._meta, (args, kwargs))
-        result = func(*meta_args, **meta_kwargs)
-        arguments = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
-        self._record(operator, arguments, result, in_place)
-        return args[0] if in_place else result
-
-    def _meta(self, tensor: Tensor) -> Tensor:
-        if tensor.device.type == "meta":
-            return tensor
-        if id(tensor) not in self.meta:
-            self.keep.append(tensor)
-            self.meta[id(tensor)] = torch.empty_strided(
-                tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
-            )
-        return self.meta[id(tensor)]
-
-    def _record(self, operator: str, arguments: dict[str, Any], result: Any, in_place: bool) -> None:
-        base = operator if operator in CREATION else operator.rstrip("_")
-        results = [r for r in (result if isinstance(result, list | tuple) else [result]) if isinstance(r, Tensor)]
-        tensors = [t for t in tree_flatten(arguments)[0] if isinstance(t, Tensor)]
-        window = self.windows.get(id(tensors[0])) if tensors else None
-        enlarged = base == "expand" and results and results[0].numel() > tensors[0].numel()
-        if base == "detach":
-            self.ignored[base] += 1
-            self._alias(results[0], self._name(tensors[0]))
-            self.detached.add(id(results[0]))
-        elif base in VIEWS or (base == "expand" and not enlarged):
-            self.ignored[base] += 1
-            self._alias(results[0], self._name(tensors[0]))
-            if window:
-                self.windows[id(results[0])] = window
-        elif in_place and window and base in ("copy", "fill_", "zero_"):
-            source = arguments.get("src")
-            self._write_back(window, self._name(source) if isinstance(source, Tensor) else None)
-        elif base in CREATION:
-            self.ignored[base] += 1
-            if not in_place:
-                self._constant(results[0])
-        elif self._is_free(base, tensors, results):
-            self.ignored[f"{base} on integers or constants"] += 1
-            for r in results:
-                self._constant(r)
-        elif base in OPERATORS:
-            self._add(OPERATORS[base], arguments, results, in_place)
-        else:
-            self._add(Operator("unsupported", (), lambda _: {"operator": base}), arguments, results, in_place, tensors)
-
-    def _is_free(self, base: str, tensors: list[Tensor], results: list[Tensor]) -> bool:
-        """Whether an operator computes the same every time, nothing random, or only counts with integers."""
-        read = [(t, self.values[self._name(t)].role) for t in tensors]
-        if base != "bernoulli" and all(role is ValueRole.CONSTANT for _, role in read):
-            return True
-        return not any(t.is_floating_point() for t in (*tensors, *results))
-
-    def _add(
-        self,
-        operator: Operator,
-        arguments: dict[str, Any],
-        results: list[Tensor],
-        in_place: bool,
-        operands: list[Tensor] | None = None,
-    ) -> None:
-        if operands is None:
-            picked = [arguments.get(key) for key in operator.operands]
-            operands = [t for t in tree_flatten(picked)[0] if isinstance(t, Tensor)]
-        inputs = tuple(self._name(t) for t in operands)
-        attributes = operator.attributes(arguments)
-        kind = str(attributes.pop("kind", operator.kind))
-        if kind == "matmul" and self.values[inputs[1]].role is ValueRole.PARAMETER:
-            kind = "linear"
-        names = operator.results or tuple(f"out{index}" for index in range(len(results)))
-        kept = {name: result for name, result in zip(names, results, strict=False) if result.numel()}
-        shapes = tuple(_flat(r) for r in kept.values())
-        outputs = self._node(kind, inputs, tuple(_flat(t) for t in operands), tuple(kept), shapes, attributes)
-        for output, r in zip(outputs, kept.values(), strict=True):
-            if not in_place:
-                self._alias(r, output)
-            if kind in ("split", "slice"):
-                self.windows[id(r)] = _Window(operands[0], inputs[0], output, _flat(r))
-        if in_place:
-            written = arguments["self"]
-            window = self.windows.get(id(written))
-            if window:
-                self._write_back(window, outputs[0])
-                window.source, window.value = self._name(window.base), outputs[0]
-            else:
-                self._rename(self._name(written), outputs[0])
-
-    def _node(
-        self,
-        kind: str,
-        inputs: tuple[str, ...],
-        input_shapes: tuple[Shape, ...],
-        results: tuple[str, ...],
-        output_shapes: tuple[Shape, ...],
-        attributes: dict[str, object] | None = None,
-    ) -> tuple[str, ...]:
-        """Append a node and declare the values that it makes."""
-        attributes = attributes or {}
-        name = self._node_name(str(attributes.get("function", kind)))
-        outputs = tuple(f"{name}.{result}" for result in results)
-        grad = torch.is_grad_enabled()
-        needs = any(self.values[i].requires_grad for i in inputs)
-        if needs and not grad and any(self.values[i].role is ValueRole.PARAMETER for i in inputs):
-            self.unsupported[f"gradient of trainable {name}, which runs under no_grad"] += 1
-        differentiable = needs and grad and kind not in ("compare", "detach")
-        for output, shape in zip(outputs, output_shapes, strict=True):
-            self.values[output] = Value(output, shape, ValueRole.ACTIVATION, differentiable)
-        modules = tuple(path for path, _ in self.stack)
-        self.nodes.append(
-            Node(name, kind, inputs, input_shapes, outputs, output_shapes, attributes, self.path, modules, grad)
-        )
-        return outputs
-
-    def _write_back(self, window: _Window, value: str | None) -> None:
-        """A window was overwritten with ``value`` (None: a constant): what it looks at changes with it."""
-        base = self._name(window.base)
-        inputs = (base, value) if value else (base,)
-        shapes = tuple(self.values[name].shape for name in inputs)
-        (whole,) = self._node("slice_write", inputs, shapes, ("out",), shapes[:1])
-        outer = self.windows.get(id(window.base))
-        if outer:
-            self._write_back(outer, whole)
-        else:
-            self._rename(base, whole)
-
-    def _rename(self, old: str, new: str) -> None:
-        """All views of a value that was overwritten show the new one."""
-        for key in [key for key, name in self.names.items() if name == old]:
-            self.names[key] = new
-
-    def _name(self, tensor: Tensor) -> str:
-        """The value that a tensor shows now."""
-        window = self.windows.get(id(tensor))
-        if window:
-            source = self._name(window.base)
-            if source != window.source:  # overwritten since: look again
-                whole = self.values[source].shape
-                (window.value,) = self._node("slice", (source,), (whole,), ("out",), (window.shape,))
-                window.source = source
-            return window.value
-        if id(tensor) not in self.names:
-            return self._constant(tensor)
-        if id(tensor) in self.detached:  # only if somebody reads it: autograd detaches what it saves, too
-            self.detached.discard(id(tensor))
-            source = self.names[id(tensor)]
-            if self.values[source].requires_grad:
-                shapes = (self.values[source].shape,)
-                (self.names[id(tensor)],) = self._node("detach", (source,), shapes, ("out",), shapes)
-        return self.names[id(tensor)]
-
-    def _constant(self, tensor: Tensor) -> str:
-        self.counts["constant"] += 1
-        return self.declare(tensor, f"constant{self.counts['constant']}", ValueRole.CONSTANT)
-
-    def _alias(self, tensor: Tensor, name: str) -> None:
-        self.keep.append(tensor)
-        self.names[id(tensor)] = name
-
-    def _node_name(self, kind: str) -> str:
-        path, leaf = self.stack[-1] if self.stack else ("", False)
-        base = path if leaf and path else ".".join(filter(None, (path, kind)))
-        name = base
-        while name in self.taken:
-            self.counts[base] += 1
-            name = f"{base}_{self.counts[base] + 1}"
-        self.taken.add(name)
-        return name
-
-    def graph(self, name: str, result: Any) -> Graph:
-        """The graph of what was recorded; ``result`` is what the module returned."""
-        tensors = [t for t in _tensors(result) if t.is_floating_point()]
-        outputs = tuple(dict.fromkeys(self._name(t) for t in tensors))
-        if not outputs:
-            raise WorkloadError(f"{name} returns no floating-point tensor", value=type(result).__name__)
-        nodes = without_idle_moves(self.nodes, outputs)
-        used = {value for node in nodes for value in (*node.inputs, *node.outputs)} | set(outputs)
-        values = {key: value for key, value in self.values.items() if key in used or value.role is ValueRole.INPUT}
-        return Graph(
-            name,
-            nodes,
-            values,
-            outputs,
-            find_reversible_blocks(nodes, values, self._invertible()),
-            tuple(f"{operator}: {count} x" for operator, count in sorted(self.ignored.items())),
-            (*_left_out(nodes), *(f"{note}: {count} x" for note, count in sorted(self.unsupported.items()))),
-            self._not_reached(used),
-        )
-
-    def _invertible(self) -> dict[str, dict[str, str]]:
-        """Modules with an ``inverse`` and the lower-case names of their children."""
-        return {
-            path: {name.lower(): f"{path}.{name}".lstrip(".") for name, _ in module.named_children()}
-            for path, module in self.children.items()
-            if callable(getattr(module, "inverse", None))
-        }
-
-    def _not_reached(self, used: set[str]) -> tuple[str, ...]:
-        """Outermost modules that neither ran, nor hold one that ran or a parameter that was read."""
-        alive = set(self.called)
-        alive.update(name.rpartition(".")[0] for name in used)
-        alive.update(path[:end] for path in list(alive) for end in range(len(path)) if path[end] == ".")
-        dead = [path for path in self.children if path and path not in alive]
-        return tuple(
-            f"{path}: {type(self.children[path]).__name__}"
-            for path in dead
-            if not any(path.startswith(other + ".") for other in dead)
-        )
+def _verify_inverses(recorder: Recorder, blocks: Sequence[ReversibleBlock]) -> None:
+    """Try the inverse of one block of each kind."""
+    tried = set()
+    for block in blocks:
+        module, arguments = recorder.children[block.module], recorder.calls[block.module]
+        alike = (repr(module), str(tree_map_only(Tensor, flat, arguments)))
+        if alike not in tried:
+            verify_inverse(module, arguments, block.module)
+            tried.add(alike)
 
 
 def _tensors(result: Any) -> list[Tensor]:
@@ -417,7 +163,3 @@ def _left_out(nodes: Sequence[Node]) -> Iterator[str]:
     total = sum(moved.values())
     for label, count in sorted(counts.items()):
         yield f"{label}: {count} x, {shares[label] / total:.1%} of the forward pass's data, MACs unknown"
-
-
-def _flat(tensor: Tensor) -> Shape:
-    return tuple(int(extent) for extent in tensor.shape)

@@ -281,7 +281,9 @@ class Streams(nn.Module):
         return y1, y2
 
     def inverse(self, pair):
-        raise NotImplementedError
+        y1, y2 = pair
+        x2 = y2 - self.Gm(y1)
+        return y1 - self.Fm(x2), x2
 
 
 def test_couplings_are_recognised_by_what_they_compute():

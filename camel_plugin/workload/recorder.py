@@ -1,0 +1,292 @@
+"""Records every operator that a module runs, as nodes and values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from camel_plugin.workload.graph import Node, Shape, Value, ValueRole
+from camel_plugin.workload.inputs import InputTensor
+from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
+
+
+@dataclass
+class Window:
+    """Part of a tensor, seen as a tensor of its own.
+
+    Attributes:
+        base: the tensor it is a part of.
+        source: value of ``base`` when the part was last taken out or written.
+        value: that it had then.
+        shape: of the part.
+    """
+
+    base: Tensor
+    source: str
+    value: str
+    shape: Shape
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Turns every dispatched call into a node, and keeps track of which tensor object is which value."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.paths = {id(child): path for path, child in module.named_modules()}
+        self.leaves = {id(child) for child in module.modules() if not list(child.children())}
+        self.children = dict(module.named_modules())
+        self.stack: list[tuple[str, bool]] = []
+        self.path = ""
+        self.calls: dict[str, tuple[Any, ...]] = {}
+        self.nodes: list[Node] = []
+        self.values: dict[str, Value] = {}
+        self.names: dict[int, str] = {}
+        self.keep: list[Any] = []
+        self.meta: dict[int, Tensor] = {}
+        self.windows: dict[int, Window] = {}
+        self.detached: set[int] = set()
+        self.counts: Counter[str] = Counter()
+        self.taken = {path for path, child in module.named_modules() if list(child.children())}
+        self.ignored: Counter[str] = Counter()
+        self.unsupported: Counter[str] = Counter()
+        self.parameters = list(module.parameters())
+        for path, parameter in module.named_parameters():
+            self.declare(parameter, path, ValueRole.PARAMETER, parameter.requires_grad)
+        self.buffers = {id(buffer) for buffer in module.buffers()}
+        for path, buffer in module.named_buffers():
+            self.declare(buffer, path, ValueRole.CONSTANT)
+
+    def input(self, name: str, given: InputTensor) -> Tensor:
+        """An input of the network on the meta device."""
+        floating = (p.dtype for p in self.parameters if p.is_floating_point())
+        default = next(floating, torch.get_default_dtype())
+        dtype = default if given.dtype == "float" else getattr(torch, given.dtype)
+        tensor = torch.empty(given.shape, device="meta", dtype=dtype)
+        self.declare(tensor, name, ValueRole.INPUT)
+        return tensor
+
+    def declare(self, tensor: Tensor, name: str, role: ValueRole, requires_grad: bool = False) -> str:
+        """Name a tensor that no node has made (the first name counts if two share it)."""
+        if id(tensor) not in self.names:
+            self.names[id(tensor)] = name
+            self.keep.append(tensor)
+            self.values[name] = Value(name, tuple(tensor.shape), role, requires_grad)
+        return self.names[id(tensor)]
+
+    @contextmanager
+    def hooks(self) -> Iterator[None]:
+        """Follow which module is running."""
+
+        def enter(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            if id(module) in self.paths:
+                self.calls.setdefault(self.paths[id(module)], arguments)
+                self.path = self.paths[id(module)]
+                self.stack.append((self.path, id(module) in self.leaves))
+
+        def leave(module: nn.Module, *_: Any) -> None:
+            if id(module) in self.paths:
+                self.stack.pop()
+                self.path = self.stack[-1][0] if self.stack else ""
+
+        handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run ``func`` on meta tensors and record it."""
+        kwargs = dict(kwargs or {})
+        schema = func._schema
+        operator = schema.name.partition("::")[2]
+        if schema.name.startswith("prim::"):
+            return func(*args, **kwargs)
+        in_place = operator.endswith("_") and bool(args) and isinstance(args[0], Tensor)
+        if in_place and id(args[0]) in self.buffers:
+            self.ignored["update of a buffer"] += 1
+            return args[0]
+        if "device" in kwargs:
+            kwargs["device"] = torch.device("meta")
+        meta_args, meta_kwargs = tree_map_only(Tensor, self._meta, (args, kwargs))
+        result = func(*meta_args, **meta_kwargs)
+        arguments = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
+        self._record(operator, arguments, result, in_place)
+        return args[0] if in_place else result
+
+    def _meta(self, tensor: Tensor) -> Tensor:
+        if tensor.device.type == "meta":
+            return tensor
+        if id(tensor) not in self.meta:
+            self.keep.append(tensor)
+            self.meta[id(tensor)] = torch.empty_strided(
+                tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
+            )
+        return self.meta[id(tensor)]
+
+    def _record(self, operator: str, arguments: dict[str, Any], result: Any, in_place: bool) -> None:
+        base = operator if operator in CREATION else operator.rstrip("_")
+        results = [r for r in (result if isinstance(result, list | tuple) else [result]) if isinstance(r, Tensor)]
+        tensors = [t for t in tree_flatten(arguments)[0] if isinstance(t, Tensor)]
+        window = self.windows.get(id(tensors[0])) if tensors else None
+        enlarged = base == "expand" and results and results[0].numel() > tensors[0].numel()
+        if base == "detach":
+            self.ignored[base] += 1
+            self._alias(results[0], self.value_of(tensors[0]))
+            self.detached.add(id(results[0]))
+        elif base in VIEWS or (base == "expand" and not enlarged):
+            self.ignored[base] += 1
+            self._alias(results[0], self.value_of(tensors[0]))
+            if window:
+                self.windows[id(results[0])] = window
+        elif in_place and window and base in ("copy", "fill_", "zero_"):
+            source = arguments.get("src")
+            self._write_back(window, self.value_of(source) if isinstance(source, Tensor) else None)
+        elif base in CREATION:
+            self.ignored[base] += 1
+            if not in_place:
+                self._constant(results[0])
+        elif self._is_free(base, tensors, results):
+            self.ignored[f"{base} on integers or constants"] += 1
+            for r in results:
+                self._constant(r)
+        elif base in OPERATORS:
+            self._add(OPERATORS[base], arguments, results, in_place)
+        else:
+            self._add(Operator("unsupported", (), lambda _: {"operator": base}), arguments, results, in_place, tensors)
+
+    def _is_free(self, base: str, tensors: list[Tensor], results: list[Tensor]) -> bool:
+        """Whether an operator computes the same every time, nothing random, or only counts with integers."""
+        read = [(t, self.values[self.value_of(t)].role) for t in tensors]
+        if base != "bernoulli" and all(role is ValueRole.CONSTANT for _, role in read):
+            return True
+        return not any(t.is_floating_point() for t in (*tensors, *results))
+
+    def _add(
+        self,
+        operator: Operator,
+        arguments: dict[str, Any],
+        results: list[Tensor],
+        in_place: bool,
+        operands: list[Tensor] | None = None,
+    ) -> None:
+        if operands is None:
+            picked = [arguments.get(key) for key in operator.operands]
+            operands = [t for t in tree_flatten(picked)[0] if isinstance(t, Tensor)]
+        inputs = tuple(self.value_of(t) for t in operands)
+        attributes = operator.attributes(arguments)
+        kind = str(attributes.pop("kind", operator.kind))
+        if kind == "matmul" and self.values[inputs[1]].role is ValueRole.PARAMETER:
+            kind = "linear"
+        names = operator.results or tuple(f"out{index}" for index in range(len(results)))
+        kept = {name: result for name, result in zip(names, results, strict=False) if result.numel()}
+        shapes = tuple(flat(r) for r in kept.values())
+        outputs = self._node(kind, inputs, tuple(flat(t) for t in operands), tuple(kept), shapes, attributes)
+        for output, r in zip(outputs, kept.values(), strict=True):
+            if not in_place:
+                self._alias(r, output)
+            if kind in ("split", "slice"):
+                self.windows[id(r)] = Window(operands[0], inputs[0], output, flat(r))
+        if in_place:
+            written = arguments["self"]
+            window = self.windows.get(id(written))
+            if window:
+                self._write_back(window, outputs[0])
+                window.source, window.value = self.value_of(window.base), outputs[0]
+            else:
+                self._rename(self.value_of(written), outputs[0])
+
+    def _node(
+        self,
+        kind: str,
+        inputs: tuple[str, ...],
+        input_shapes: tuple[Shape, ...],
+        results: tuple[str, ...],
+        output_shapes: tuple[Shape, ...],
+        attributes: dict[str, object] | None = None,
+    ) -> tuple[str, ...]:
+        """Append a node and declare the values that it makes."""
+        attributes = attributes or {}
+        name = self._node_name(str(attributes.get("function", kind)))
+        outputs = tuple(f"{name}.{result}" for result in results)
+        grad = torch.is_grad_enabled()
+        needs = any(self.values[i].requires_grad for i in inputs)
+        if needs and not grad and any(self.values[i].role is ValueRole.PARAMETER for i in inputs):
+            self.unsupported[f"gradient of trainable {name}, which runs under no_grad"] += 1
+        differentiable = needs and grad and kind not in ("compare", "detach")
+        for output, shape in zip(outputs, output_shapes, strict=True):
+            self.values[output] = Value(output, shape, ValueRole.ACTIVATION, differentiable)
+        modules = tuple(path for path, _ in self.stack)
+        self.nodes.append(
+            Node(name, kind, inputs, input_shapes, outputs, output_shapes, attributes, self.path, modules, grad)
+        )
+        return outputs
+
+    def _write_back(self, window: Window, value: str | None) -> None:
+        """A window was overwritten with ``value`` (None: a constant): what it looks at changes with it."""
+        base = self.value_of(window.base)
+        inputs = (base, value) if value else (base,)
+        shapes = tuple(self.values[name].shape for name in inputs)
+        (whole,) = self._node("slice_write", inputs, shapes, ("out",), shapes[:1])
+        outer = self.windows.get(id(window.base))
+        if outer:
+            self._write_back(outer, whole)
+        else:
+            self._rename(base, whole)
+
+    def _rename(self, old: str, new: str) -> None:
+        """All views of a value that was overwritten show the new one."""
+        for key in [key for key, name in self.names.items() if name == old]:
+            self.names[key] = new
+
+    def value_of(self, tensor: Tensor) -> str:
+        """The value that a tensor shows now."""
+        window = self.windows.get(id(tensor))
+        if window:
+            source = self.value_of(window.base)
+            if source != window.source:  # overwritten since: look again
+                whole = self.values[source].shape
+                (window.value,) = self._node("slice", (source,), (whole,), ("out",), (window.shape,))
+                window.source = source
+            return window.value
+        if id(tensor) not in self.names:
+            return self._constant(tensor)
+        if id(tensor) in self.detached:  # only if somebody reads it: autograd detaches what it saves, too
+            self.detached.discard(id(tensor))
+            source = self.names[id(tensor)]
+            if self.values[source].requires_grad:
+                shapes = (self.values[source].shape,)
+                (self.names[id(tensor)],) = self._node("detach", (source,), shapes, ("out",), shapes)
+        return self.names[id(tensor)]
+
+    def _constant(self, tensor: Tensor) -> str:
+        self.counts["constant"] += 1
+        return self.declare(tensor, f"constant{self.counts['constant']}", ValueRole.CONSTANT)
+
+    def _alias(self, tensor: Tensor, name: str) -> None:
+        self.keep.append(tensor)
+        self.names[id(tensor)] = name
+
+    def _node_name(self, kind: str) -> str:
+        path, leaf = self.stack[-1] if self.stack else ("", False)
+        base = path if leaf and path else ".".join(filter(None, (path, kind)))
+        name = base
+        while name in self.taken:
+            self.counts[base] += 1
+            name = f"{base}_{self.counts[base] + 1}"
+        self.taken.add(name)
+        return name
+
+
+def flat(tensor: Tensor) -> Shape:
+    """Extents as plain integers."""
+    return tuple(int(extent) for extent in tensor.shape)
