@@ -107,13 +107,14 @@ class Search:
         self._round(trees[:FIRST_PATTERNS], FIRST_WIDTH)
         self.deadline = deadline
         self._polish()
+        self._proved(min(float(tree.root().score[0]) for tree in trees))
         for width in WIDTHS:
+            if self.bound >= self._limit() or self._late():
+                break
             left, scored = self._round(trees, width)
             self._polish()
             self._proved(min(left, scored))
-            if self.bound >= self._limit() or self._late():
-                break
-            if left >= self._limit():
+            if left >= self._limit() > self.bound:
                 share = 1 if self.bound < self.best.value * (1 - SMALL_GAP) else 10
                 self._proved(self._closed(trees, WIDTHS[-1] // share, VARIANTS // share))
                 break

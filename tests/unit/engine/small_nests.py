@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from camel_plugin.arch.machine import (
@@ -156,8 +157,6 @@ def random_machine(rng: Random) -> Machine:
 
 def constrained(rng: Random, machine: Machine, problem: Problem) -> Machine:
     """The machine with some constraint of every kind at some node."""
-    from dataclasses import replace
-
     nodes = list(machine.nodes)
     for place in range(1, len(nodes) - 1):
         node = nodes[place]

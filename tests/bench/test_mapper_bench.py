@@ -1,0 +1,35 @@
+"""Time, value and gap of the native mapper beside timeloop-mapper's; figures only, no limit is asserted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+sys.path.insert(0, str(GOLDEN))
+
+from test_mapper_goldens import CASES, problem  # noqa: E402
+from timeloop_cases import machine  # noqa: E402
+
+from camel_plugin.engine.base import Objective  # noqa: E402
+from camel_plugin.engine.native import NativeEngine  # noqa: E402
+
+
+@pytest.mark.parametrize("budget_s", [0.5, 10.0])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_mapper(benchmark: Any, case: dict[str, Any], budget_s: float) -> None:
+    on, layer = machine(case["arch"]), problem(case)
+    result = benchmark.pedantic(
+        NativeEngine().map, (on, layer, Objective.EDP, budget_s), rounds=1, iterations=1, warmup_rounds=0
+    )
+    timeloop = case["timeloop"]
+    benchmark.extra_info.update(
+        edp_ratio=result.value / (timeloop["edp_J_cycle"] * on.cycle_s),
+        time_ratio=result.wall_s / timeloop["wall_s"],
+        gap=result.optimality_gap,
+    )
+    print(case["id"], json.dumps(benchmark.extra_info))
