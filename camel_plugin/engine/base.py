@@ -22,6 +22,10 @@ class Objective(StrEnum):
     ENERGY = "energy"
     LATENCY = "latency"
 
+    def of(self, energy_J: float, latency_s: float) -> float:
+        """What is minimised, in J s, J or s."""
+        return {"edp": energy_J * latency_s, "energy": energy_J, "latency": latency_s}[self]
+
 
 @dataclass(frozen=True)
 class TensorStats:

@@ -72,15 +72,15 @@ class TimeloopEngine:
             InfeasibleError: no valid mapping exists; says what is missing.
             EngineError: a tool is missing or failed, or what it wrote cannot be true; names the folder with its log.
         """
-        start = time.perf_counter()
+        start, objective = time.perf_counter(), Objective(objective)
         machine = _limited(machine)
         files = {
             "architecture.yaml": write_architecture(machine, problem),
             "problem.yaml": write_problem(problem),
-            "mapper.yaml": self._mapper(Objective(objective)),
+            "mapper.yaml": self._mapper(objective),
         }
         with _Job(machine, problem, files, self.keep) as job:
-            job.translate("mapper", expect={"mapper": {"optimization_metrics": METRICS[Objective(objective)]}})
+            job.translate("mapper", expect={"mapper": {"optimization_metrics": METRICS[objective]}})
             job.run("timeloop-mapper", budget_s)
             text = job.output("timeloop-mapper.map.yaml")
             if not text:
@@ -92,14 +92,13 @@ class TimeloopEngine:
             mapping = read_mapping([("timeloop-mapper.map.yaml", text)], machine, problem)
             evaluation = parse_stats(job.output("timeloop-mapper.stats.txt"), machine, problem)
             examined = job.examined()
-        seconds, energy = evaluation.cycles * machine.cycle_s, evaluation.energy_J
         least_s = problem.macs / machine.instances(machine.compute.name) * machine.cycle_s
         return MapResult(
             mapping=mapping,
             evaluation=evaluation,
-            objective=Objective(objective),
-            value=_value(objective, energy, seconds),
-            lower_bound=_value(objective, evaluation.compute_J, least_s),
+            objective=objective,
+            value=objective.of(evaluation.energy_J, evaluation.cycles * machine.cycle_s),
+            lower_bound=objective.of(evaluation.compute_J, least_s),
             evaluated=examined,
             wall_s=time.perf_counter() - start,
         )
@@ -191,14 +190,6 @@ class _Job:
         """Mappings looked at, by the mapper's log."""
         counts = _EXAMINED.findall((self.folder / LOG).read_bytes())
         return int(counts[-1]) + 1 if counts else 0
-
-
-def _value(objective: Objective, energy_J: float, seconds: float) -> float:
-    return {
-        Objective.EDP: energy_J * seconds,
-        Objective.ENERGY: energy_J,
-        Objective.LATENCY: seconds,
-    }[Objective(objective)]
 
 
 def _limited(machine: Machine) -> Machine:

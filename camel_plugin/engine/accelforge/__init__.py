@@ -1,0 +1,123 @@
+"""The AccelForge engine: an independent mapper and model from the group behind Timeloop."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.engine.accelforge.result import read_figures, read_nodes
+from camel_plugin.engine.accelforge.specification import write_specification
+from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.errors import EngineError
+from camel_plugin.workload.problem import Problem
+
+PYTHON_VARIABLE = "CAMEL_ACCELFORGE_PYTHON"
+HOW = "pip install 'camel-plugin[accelforge]' (Python 3.12 or newer) and graphviz"
+MAPPER = Path(__file__).with_name("mapper.py")
+
+
+def python() -> tuple[str, str]:
+    """A Python that has AccelForge, and its version: ``$CAMEL_ACCELFORGE_PYTHON``, or this one.
+
+    Raises:
+        EngineError: it has not; says how to get it.
+    """
+    return _python(os.environ.get(PYTHON_VARIABLE, sys.executable))
+
+
+@cache
+def _python(command: str) -> tuple[str, str]:
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [command, str(MAPPER)], capture_output=True, text=True, timeout=120, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(
+            f"{command} does not run: {error}; {PYTHON_VARIABLE} names a Python with AccelForge"
+        ) from error
+    if answer.returncode:
+        said = (answer.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise EngineError(f"AccelForge is not installed for {command} ({said}): {HOW}; or set {PYTHON_VARIABLE}")
+    return command, answer.stdout.split()[-1]
+
+
+class AccelForgeEngine:
+    """Engine that runs AccelForge's mapper; docs/engines.md says where its model differs by definition."""
+
+    name = "accelforge"
+
+    def version(self) -> str:
+        """Version of ``accelforge``.
+
+        Raises:
+            EngineError: it is not installed.
+        """
+        return python()[1]
+
+    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+        """The best of its Pareto-optimal mappings; its lower bound is that of the arithmetic alone.
+
+        Its mapper has no partial result: a search that the budget cuts off is an error.
+
+        Raises:
+            EngineError: AccelForge is not installed, failed, found nothing or took too long, or its answer cannot
+                be true; names the folder with its console.
+        """
+        start = time.perf_counter()
+        folder = Path(tempfile.mkdtemp(prefix="camel-accelforge-"))
+        try:
+            rows = self._run(write_specification(machine, problem), folder, budget_s)
+            results = []
+            for row in rows:
+                mapping = read_nodes(row["nodes"], machine, problem)
+                results.append((mapping, read_figures(row["figures"], mapping, machine, problem)))
+        except EngineError as error:
+            raise EngineError(f"{problem.name}: {error}; files and console are in {folder}") from error
+        shutil.rmtree(folder, ignore_errors=True)
+        goal = Objective(objective)
+        mapping, evaluation = min(
+            results, key=lambda result: goal.of(result[1].energy_J, result[1].cycles * machine.cycle_s)
+        )
+        least_s = problem.macs / machine.instances(machine.compute.name) * machine.cycle_s
+        return MapResult(
+            mapping=mapping,
+            evaluation=evaluation,
+            objective=goal,
+            value=goal.of(evaluation.energy_J, evaluation.cycles * machine.cycle_s),
+            lower_bound=goal.of(evaluation.compute_J, least_s),
+            evaluated=len(rows),
+            wall_s=time.perf_counter() - start,
+        )
+
+    def _run(self, specification: str, folder: Path, budget_s: float) -> list[dict[str, Any]]:
+        (folder / "specification.yaml").write_text(specification, encoding="utf-8")
+        command, _ = python()
+        with (folder / "console.log").open("wb") as log:
+            try:
+                answer = subprocess.run(  # noqa: S603
+                    [command, str(MAPPER), "specification.yaml", "answer.json"],
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    timeout=max(budget_s, 1.0),
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise EngineError(f"AccelForge's mapper did not finish within {budget_s:g} s") from None
+        lines = (folder / "console.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if answer.returncode or not (folder / "answer.json").is_file():
+            raise EngineError(f"AccelForge failed: {lines[-1] if lines else 'it printed nothing'}")
+        rows: list[dict[str, Any]] = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+        if not rows:
+            raise EngineError("AccelForge found no mapping")
+        return rows

@@ -1,0 +1,114 @@
+"""A machine and a problem as an AccelForge specification.
+
+Its unit of data is the bit; here a word counts as one bit, because a machine's levels may have words of different
+widths. What cannot be said there is left out: constraints on temporal loops, their order, and the split of an axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.workload.problem import Dataspace, Problem
+
+EINSUM = "Operation"
+UNLIMITED = 1e30
+"""Accesses a second of a port without a limit."""
+
+
+def write_specification(machine: Machine, problem: Problem) -> str:
+    """YAML text of architecture and workload."""
+    lines = ["arch:", "  nodes:"]
+    for node in machine.nodes:
+        if isinstance(node, Storage):
+            lines += _memory(node, machine, problem)
+        elif isinstance(node, Fanout):
+            lines += _container(node, problem)
+        else:
+            lines += _compute(node, machine)
+    lines += ["workload:", "  bits_per_value: {All: 1}", "  iteration_space_shape:"]
+    lines += [f"    {variable(name)}: 0 <= {variable(name)} < {bound}" for name, bound in problem.size.items()]
+    lines += ["  einsums:", f"  - name: {EINSUM}", "    tensor_accesses:"]
+    lines += [f"    - {{name: {space.name}, {_projection(space)}}}" for space in problem.dataspaces]
+    return "\n".join(lines) + "\n"
+
+
+def variable(dimension: str) -> str:
+    """The rank variable of a dimension: AccelForge wants a small first letter."""
+    return f"over_{dimension}"
+
+
+def axes(fanout: Fanout) -> dict[str, int]:
+    """Name -> instances of the axes that a container has there."""
+    meshes = {f"{fanout.name}_x": fanout.mesh_x, f"{fanout.name}_y": fanout.mesh_y}
+    return {name: size for name, size in meshes.items() if size > 1}
+
+
+def _memory(node: Storage, machine: Machine, problem: Problem) -> Iterator[str]:
+    every = [space.name for space in problem.dataspaces]
+    keep = [name for name in every if name in node.keep]
+    free = [name for name in every if name not in node.keep | node.bypass and node.parallel is None]
+    if node == machine.storages[0]:
+        keep, free = keep + free, []
+    # A size that is a whole number of words makes utilizations integers, at which its mapper stops.
+    size = "inf" if node.is_dram or node.capacity_words is None else repr(node.capacity_words + 0.5)
+    yield "  - !Memory"
+    yield f"    name: {node.name}"
+    yield f"    size: {size}"
+    yield f"    leak_power: {node.energy.leakage_J_per_cycle / machine.cycle_s!r}"
+    yield "    area: 0"
+    yield "    total_latency: max(a.n_calls / a.throughput for a in actions)"
+    yield f"    tensors: {{keep: {_set(keep)}, may_keep: {_set(free)}}}"
+    yield "    actions:"
+    for action, energy_J, bandwidth in (
+        ("read", node.energy.read_J, node.read_bandwidth),
+        ("write", node.energy.write_J, node.write_bandwidth),
+    ):
+        rate = UNLIMITED if bandwidth is None else bandwidth / node.block_words / machine.cycle_s
+        yield (
+            f"    - {{name: {action}, energy: {energy_J!r}, throughput: {rate!r}, "
+            f"bits_per_action: {node.block_words!r}}}"
+        )
+
+
+def _container(node: Fanout, problem: Problem) -> Iterator[str]:
+    fixed = {
+        name for name, bound in node.spatial.factors.items() if (bound.relation, bound.value) in (("=", 1), ("<=", 1))
+    }
+    frozen = [
+        name
+        for name in problem.dimensions
+        if name in fixed
+        or any(name in space.dimensions for space in problem.dataspaces if space.name in node.spatial.no_iteration_over)
+    ]
+    bounds = (
+        f", loop_bounds: [{{expression: {_set(map(variable, frozen))}, operator: '==', value: 1}}]" if frozen else ""
+    )
+    if axes(node):
+        yield "  - !Container"
+        yield f"    name: {node.name}"
+        yield "    spatial:"
+        for name, size in axes(node).items():
+            yield f"    - {{name: {name}, fanout: {size}{bounds}}}"
+
+
+def _compute(node: Compute, machine: Machine) -> Iterator[str]:
+    yield "  - !Compute"
+    yield f"    name: {node.name}"
+    yield "    leak_power: 0"
+    yield "    area: 0"
+    yield f"    actions: [{{name: compute, energy: {node.energy_J!r}, throughput: {1 / machine.cycle_s!r}}}]"
+
+
+def _projection(space: Dataspace) -> str:
+    ranks = []
+    for index, rank in enumerate(space.projection):
+        terms = " + ".join(
+            variable(name) if coefficient == 1 else f"{coefficient} * {variable(name)}" for name, coefficient in rank
+        )
+        ranks.append(f"{space.name.upper()}{index}: {terms}")
+    return f"projection: {{{', '.join(ranks)}}}, output: {'true' if space.read_write else 'false'}"
+
+
+def _set(names: Iterable[str]) -> str:
+    return " | ".join(names) or "Nothing"
