@@ -29,6 +29,7 @@ class Lattice:
         volume: [N] iterations of each tile.
         boxes: [T, N] words of each dataspace's bounding box.
         density: [T, N] words per iteration, box / volume.
+        open: [N] bits of the dimensions that the tile does not span.
         touched: [T, N] words per iteration of the words really touched; never grows with the tile.
     """
 
@@ -43,6 +44,7 @@ class Lattice:
             for d, each in enumerate(divisors)
         ]
         self.volume: Floats = np.prod([e.astype(np.float64) for e in extents], axis=0).ravel()
+        self.open = sum((e < e.max()).ravel().astype(np.int64) << d for d, e in enumerate(extents))
         tile = {dim: extents[d].ravel() for d, dim in enumerate(problem.dimensions)}
         self.boxes = np.stack([_box(dataspace, tile) for dataspace in problem.dataspaces])
         self.density = self.boxes / self.volume

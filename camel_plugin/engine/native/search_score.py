@@ -151,7 +151,9 @@ class Scores:
             if not live or not rows.size:
                 continue
             tile, dear, overlaps = states.tile[rows], cost[rows], states.overlaps[rows]
-            idles, shift = states.idles[rows], states.shift[rows]
+            idles = states.idles[rows]
+            still = states.needs[rows] & self._lattice.open[tile][:, None] > 0
+            shift = np.where(still, states.shift[rows], 1.0)
             index = np.unravel_index(tile, self._lattice.shape)
             room = [
                 (n - 1 - i) * stride

@@ -76,6 +76,8 @@ class Tree:
             idles=np.zeros((1, spaces), np.bool_),
             overlaps=np.zeros((1, spaces), np.bool_),
             shift=np.ones((1, spaces)),
+            along=np.zeros((1, spaces), np.int64),
+            needs=np.zeros((1, spaces), np.int64),
             spared=np.zeros((1, resources)),
             leakage_J=np.zeros(1),
             order=np.full(1, -1),
@@ -106,7 +108,7 @@ class Tree:
         index, index_after = self._index(parent.tile), self._index(tile)
         used = factors.prod(axis=1).astype(np.float64)
         sent, live, idles = np.ones(parent.asked.shape), parent.live.copy(), parent.idles.copy()
-        shift = parent.shift.copy()
+        shift, along, needs = parent.shift.copy(), parent.along.copy(), parent.needs.copy()
         copies = np.ones(len(parent))
         into_compute = level == self.levels - 1
         for t, dataspace in enumerate(self.space.problem.dataspaces):
@@ -121,6 +123,9 @@ class Tree:
                     shifts = (factors[:, a] > 1) & (index_after[:, b] < lattice.shape[b] - 1)
                     longest = np.where(shifts, np.maximum(longest, different), longest)
                     shifted |= shifts
+                    if into_compute:
+                        along[:, t] |= np.where(shifts, 1 << a | 1 << b, 0)
+                        needs[:, t] |= np.where(shifts, 1 << b, 0)
             inside, outside = lattice.boxes[t, parent.tile], lattice.density[t, tile] * lattice.volume[tile]
             if into_compute:
                 # A neighbour hands on what it held a step before, to all but those at the edge.
@@ -141,6 +146,8 @@ class Tree:
             live=live,
             idles=idles,
             shift=shift,
+            along=along,
+            needs=needs,
             spared=parent.spared * shrunk * copies[:, None],
             leakage_J=parent.leakage_J * used,
         )
@@ -186,13 +193,13 @@ class Tree:
         """The states once the loops ``picks`` [n, D] stand around them in the given order."""
         lattice = self.lattice
         pending, asked, live = parent.pending.copy(), parent.asked.copy(), parent.live.copy()
-        shift = parent.shift.copy()
         so_far, tile = np.zeros_like(picks), parent.tile
         moved = np.zeros(live.shape, np.bool_)
         idle_picks = [np.zeros_like(picks) for _ in self.scores.idle]
         for k, (stage, reused) in enumerate(zip(order.stages, order.reused, strict=True)):
             so_far[:, stage] = picks[:, stage]
             tile = self._grown(parent.tile, so_far)
+            bits = (so_far > 0) @ (1 << np.arange(picks.shape[1]))
             closed = picks[:, [d for later in order.stages[k + 1 :] for d in later]].any(axis=1)
             for t, idle in enumerate(self.scores.idle):
                 quiet = [d for d in stage if d in idle]
@@ -203,14 +210,13 @@ class Tree:
                 words = np.where(parent.idles[:, t], words, lattice.density[t, parent.tile])
                 words = np.where(parent.overlaps[:, t], lattice.touched[t, tile], words)
                 share = np.minimum(1.0, words / lattice.density[t, parent.tile])
-                share *= np.where(moved[:, t], shift[:, t], 1.0)
+                shifts = (bits & parent.along[:, t] > 0) & (parent.needs[:, t] & lattice.open[parent.tile] > 0)
+                share *= np.where(shifts, parent.shift[:, t], 1.0)
                 pending[:, :, t] *= share[:, None]
                 asked[:, t] *= share
-                stays = parent.overlaps[:, t] | (shift[:, t] < 1) | ~moved[:, t]
-                shift[:, t] = np.where(moved[:, t], 1.0, shift[:, t])
-                live[:, t] &= ~closed & stays
+                live[:, t] &= ~closed & (parent.overlaps[:, t] | ~moved[:, t])
         live[:, list(order.none)] &= np.logical_not(picks.any(axis=1))[:, None]
-        return parent.but(tile=tile, pending=pending, asked=asked, live=live, shift=shift)
+        return parent.but(tile=tile, pending=pending, asked=asked, live=live)
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the storage ``level`` over which nothing inside is reused; in portions."""
@@ -248,7 +254,8 @@ class Tree:
         pending *= live[:, None, :]
         for t in np.flatnonzero(self.keep[s]).tolist():
             if self.costs.parent[s, t] >= 0:
-                pending[:, :, t] *= shift[:, t, None]
+                still = states.needs[:, t] & self.lattice.open[states.tile] > 0
+                pending[:, :, t] *= np.where(still, shift[:, t], 1.0)[:, None]
                 asked[:, t] = self.macs * self.lattice.density[t, states.tile]
                 pending[:, :, t] += asked[:, t, None] * self.costs.filled[:, s, t]
                 live[:, t] = idles[:, t] = overlaps[:, t] = True
