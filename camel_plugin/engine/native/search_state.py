@@ -27,7 +27,8 @@ class States:
         overlaps: [n, T] loops that shift the tile bring reuse of its overlap with the last one.
         shift: [n, T] share of the words still asked for once neighbours hand on theirs when the tile shifts.
         along: [n, T] bits of the loops that shift it along the ranks where there are neighbours.
-        needs: [n, T] bits of those of them of which one at least must still come.
+        needs: [n, T] bits of those of them of which one at least must be a temporal loop.
+        undo: [n, T] factor by which the words asked for rise again if none is.
         spared: [n, Q] first reads and fills of partial sums that Timeloop does not count.
         leakage_J: [n] per cycle, of all levels inside.
         order: [n] number of the order class of a node that still gets loops, -1 for none.
@@ -45,6 +46,7 @@ class States:
     shift: Floats
     along: Ints
     needs: Ints
+    undo: Floats
     spared: Floats
     leakage_J: Floats
     order: Ints
@@ -63,12 +65,12 @@ class States:
         return replace(self, **columns)
 
     def _reuse(self) -> Floats:
-        """[n, 7 T] less is better: no reuse over idle loops, none over shifts, share left by neighbours.
+        """[n, 8 T] less is better: no reuse over idle loops, none over shifts, share left by neighbours ...
 
         Different sets of loops cannot be compared, so each stands with both signs.
         """
         loops = (self.along, -self.along, self.needs, -self.needs)
-        return np.concatenate([~self.idles, ~self.overlaps, self.shift, *loops], axis=1)
+        return np.concatenate([~self.idles, ~self.overlaps, self.shift, self.undo, *loops], axis=1)
 
     @staticmethod
     def join(parts: list[States]) -> States:

@@ -78,6 +78,7 @@ class Tree:
             shift=np.ones((1, spaces)),
             along=np.zeros((1, spaces), np.int64),
             needs=np.zeros((1, spaces), np.int64),
+            undo=np.ones((1, spaces)),
             spared=np.zeros((1, resources)),
             leakage_J=np.zeros(1),
             order=np.full(1, -1),
@@ -138,11 +139,13 @@ class Tree:
             if dataspace.read_write:
                 copies *= np.maximum(1.0, used / np.maximum(1.0, outside / inside))
         shrunk = np.where(np.arange(parent.spent.shape[1]) > 0, 1 / used[:, None], 1.0)
+        missing = parent.needs & lattice.open[tile][:, None] == 0
         return parent.but(
             tile=tile,
             spent=parent.spent * shrunk,
             pending=parent.pending * shrunk[:, :, None],
-            asked=parent.asked * sent / used[:, None],
+            asked=parent.asked * np.where(missing, parent.undo, 1.0) * sent / used[:, None],
+            undo=np.where(missing, 1.0, parent.undo),
             live=live,
             idles=idles,
             shift=shift,
@@ -193,6 +196,7 @@ class Tree:
         """The states once the loops ``picks`` [n, D] stand around them in the given order."""
         lattice = self.lattice
         pending, asked, live = parent.pending.copy(), parent.asked.copy(), parent.live.copy()
+        undo = parent.undo.copy()
         so_far, tile = np.zeros_like(picks), parent.tile
         moved = np.zeros(live.shape, np.bool_)
         idle_picks = [np.zeros_like(picks) for _ in self.scores.idle]
@@ -212,11 +216,12 @@ class Tree:
                 share = np.minimum(1.0, words / lattice.density[t, parent.tile])
                 shifts = (bits & parent.along[:, t] > 0) & (parent.needs[:, t] & lattice.open[parent.tile] > 0)
                 share *= np.where(shifts, parent.shift[:, t], 1.0)
+                undo[:, t] = np.where(shifts & (bits & parent.needs[:, t] == 0), 1 / parent.shift[:, t], undo[:, t])
                 pending[:, :, t] *= share[:, None]
                 asked[:, t] *= share
                 live[:, t] &= ~closed & (parent.overlaps[:, t] | ~moved[:, t])
         live[:, list(order.none)] &= np.logical_not(picks.any(axis=1))[:, None]
-        return parent.but(tile=tile, pending=pending, asked=asked, live=live)
+        return parent.but(tile=tile, pending=pending, asked=asked, live=live, undo=undo)
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the storage ``level`` over which nothing inside is reused; in portions."""
@@ -243,6 +248,7 @@ class Tree:
         )
         if level == 0:
             live[:] = False
+        undo = np.where(self.keep[s], 1.0, states.undo)
         spared = states.spared + self.lattice.boxes[:, -1] @ self.costs.spared[:, s].T
         spent = states.spent.copy()
         for t in np.flatnonzero(self.keep[s]).tolist():
@@ -270,6 +276,7 @@ class Tree:
             idles=idles,
             overlaps=overlaps,
             shift=shift,
+            undo=undo,
             spared=spared,
             leakage_J=states.leakage_J + storage.energy.leakage_J_per_cycle,
         )
