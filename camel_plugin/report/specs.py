@@ -17,8 +17,16 @@ def machine_files(machine: Machine) -> dict[str, str]:
     return {f"timeloop/{machine.name}.yaml": machine.yaml, f"timeloop/{machine.name}.ERT.yaml": write_ert(machine)}
 
 
-def problem_files(step: Step) -> dict[str, str]:
-    """One file for each distinct problem, and ``timeloop/problems.csv``: which operation of which pass uses which."""
+def problem_files(step: Step, folder: str = "timeloop/") -> dict[str, str]:
+    """One file for each distinct problem, and ``problems.csv``: which operation of which pass uses which.
+
+    Args:
+        step: the training step.
+        folder: in front of every path, those in the index too.
+
+    Returns:
+        Relative path -> text.
+    """
     files: dict[str, str] = {}
     names: dict[Problem, str] = {}
     index = io.StringIO()
@@ -28,9 +36,9 @@ def problem_files(step: Step) -> dict[str, str]:
         if operation.problem is None:
             continue
         if operation.problem not in names:
-            names[operation.problem] = f"timeloop/problems/{len(names):03d}-{operation.problem.shape}.yaml"
+            names[operation.problem] = f"{folder}problems/{len(names):03d}-{operation.problem.shape}.yaml"
             files[names[operation.problem]] = write_problem(operation.problem)
         tensors = [operation.roles.get(dataspace, "") for dataspace in ("Weights", "Inputs", "Outputs")]
         row = [operation.name, operation.pass_.value, names[operation.problem], operation.repeats, operation.macs]
         rows.writerow([*row, *tensors])
-    return {**files, "timeloop/problems.csv": index.getvalue()}
+    return {**files, f"{folder}problems.csv": index.getvalue()}

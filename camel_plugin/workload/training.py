@@ -12,7 +12,6 @@ Within a pass nothing says how long a tensor lives: that follows from who reads 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -55,7 +54,7 @@ def lower(
         micro_batch: samples that run through the network at a time; divides ``batch``.
         optimizer: see ``optimizers.OPTIMIZERS``.
         checkpoint_blocks: blocks of a checkpoint segment; by default the square root of their number.
-        checkpoint_bytes: instead, the longest segments whose peak of activations and gradients is not above this.
+        checkpoint_bytes: instead, most bytes of activations and gradients at any time; as little as can be runs again.
         reversible: ``fused`` or ``generic``.
         bits: of one value of each kind of tensor.
 
@@ -104,17 +103,18 @@ class _Recipe:
 
 
 def _within(graph: Graph, recipe: _Recipe, budget_bytes: int) -> Step:
-    """The step with the longest segments, hence the least work done again, that keeps to a budget."""
-    least = math.inf
-    for blocks in range(block_count(graph), 0, -1):
-        step = _build(graph, replace(recipe, checkpoint_blocks=blocks))
-        least = min(least, peak_bytes(step))
-        if least <= budget_bytes:
-            return step
-    raise WorkloadError(
-        "no checkpoints keep to this", field="checkpoint_bytes", value=budget_bytes,
-        suggestion=f"the least is {least:.0f} bytes with a micro-batch of {recipe.micro_batch}",
-    )  # fmt: skip
+    """The step that keeps to a budget and does the least work again."""
+    steps = [_build(graph, replace(recipe, checkpoint_blocks=blocks)) for blocks in range(1, block_count(graph) + 1)]
+    peaks = [peak_bytes(step) for step in steps]
+    if min(peaks) > budget_bytes:
+        raise WorkloadError(
+            "no checkpoints keep to this", field="checkpoint_bytes", value=budget_bytes,
+            suggestion=f"the least is {min(peaks):.0f} bytes with a micro-batch of {recipe.micro_batch}",
+        )  # fmt: skip
+    return min(
+        (step for step, peak in zip(steps, peaks, strict=True) if peak <= budget_bytes),
+        key=lambda step: sum(op.macs for op in step.operations if op.pass_ is Pass.RECONSTRUCT),
+    )
 
 
 def _build(graph: Graph, recipe: _Recipe) -> Step:

@@ -1,0 +1,41 @@
+"""``camel problems``: the Timeloop v0.4 problems of a training step, without any machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camel_plugin.cli import options
+
+
+def problems_command(
+    net: options.Net,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for problems/*.yaml and problems.csv.")],
+    input: options.Input = None,
+    batch: options.Batch = None,
+    micro_batch: options.MicroBatch = None,
+    schedule: options.ScheduleOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse operators that are not modelled.")] = False,
+) -> None:
+    """Write every distinct problem of a training step, and which operation of which pass uses which."""
+    import sys
+
+    from camel_plugin.report import export
+    from camel_plugin.report.specs import problem_files
+    from camel_plugin.workload.network_file import load_network
+
+    network = load_network(
+        net,
+        input=options.parse_input(input),
+        batch=batch,
+        micro_batch=micro_batch,
+        schedule=schedule.value if schedule else None,
+        strict=strict or None,
+    )
+    step = network.step()
+    for note in step.coverage.unsupported:
+        print(f"NOT modelled: {note}", file=sys.stderr)
+    for path in export.add(out, problem_files(step, folder="")):
+        print(path)
