@@ -1,9 +1,9 @@
 """hwcomponents models of ``edram`` and ``bfp_mac``: adapters over ``camel_plugin.components``.
 
 Installed as the top-level module ``hwcomponents_camel``, because hwcomponents looks for models in modules whose name
-begins so; from a checkout name this file in ``config: {component_models: [...]}``. Attributes are those of the Accelergy
-plug-in, with ``tech_node`` in m in place of ``technology``; ``size`` in bits may stand for ``depth``. There is no timing
-model behind them: an action takes no time unless the architecture says how long.
+begins so; from a checkout name this file in ``config: {component_models: [...]}``. Attributes are those of the
+Accelergy plug-in, with ``tech_node`` in m in place of ``technology``; ``size`` in bits may stand for ``depth``. There
+is no timing model behind them: an action takes no time unless the architecture says how long.
 """
 
 from __future__ import annotations
