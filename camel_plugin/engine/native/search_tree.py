@@ -203,7 +203,6 @@ class Tree:
         for k, (stage, reused) in enumerate(zip(order.stages, order.reused, strict=True)):
             so_far[:, stage] = picks[:, stage]
             tile = self._grown(parent.tile, so_far)
-            bits = (so_far > 0) @ (1 << np.arange(picks.shape[1]))
             closed = picks[:, [d for later in order.stages[k + 1 :] for d in later]].any(axis=1)
             for t, idle in enumerate(self.scores.idle):
                 quiet = [d for d in stage if d in idle]
@@ -214,14 +213,33 @@ class Tree:
                 words = np.where(parent.idles[:, t], words, lattice.density[t, parent.tile])
                 words = np.where(parent.overlaps[:, t], lattice.touched[t, tile], words)
                 share = np.minimum(1.0, words / lattice.density[t, parent.tile])
-                shifts = (bits & parent.along[:, t] > 0) & (parent.needs[:, t] & lattice.open[parent.tile] > 0)
-                share *= np.where(shifts, parent.shift[:, t], 1.0)
-                undo[:, t] = np.where(shifts & (bits & parent.needs[:, t] == 0), 1 / parent.shift[:, t], undo[:, t])
+                handed_on = self._handed_on(parent, t, so_far)
+                undo[:, t] = np.where(self._any(so_far, parent.needs[:, t]), 1.0, 1 / handed_on)
+                share *= handed_on
                 pending[:, :, t] *= share[:, None]
                 asked[:, t] *= share
                 live[:, t] &= ~closed & (parent.overlaps[:, t] | ~moved[:, t])
         live[:, list(order.none)] &= np.logical_not(picks.any(axis=1))[:, None]
         return parent.but(tile=tile, pending=pending, asked=asked, live=live, undo=undo)
+
+    def _handed_on(self, parent: States, t: int, picks: Ints) -> Floats:
+        """[n] share of the words still asked for when the loops ``picks`` shift the tile along its neighbours.
+
+        Only steps of the loops in ``needs`` shift it by the distance of neighbours. Other loops along the same rank that
+        stand inside leave such steps a fraction of all.
+        """
+        shifted = self._any(picks, parent.along[:, t]) & (parent.needs[:, t] & self.lattice.open[parent.tile] > 0)
+        others = np.ones(len(parent))
+        for d, divisors in enumerate(self.lattice.divisors):
+            other = (parent.along[:, t] & ~parent.needs[:, t]) >> d & 1
+            others *= np.where(other, divisors[picks[:, d]], 1)
+        others = np.where(self._any(picks, parent.needs[:, t]), 1.0, others)
+        return np.where(shifted, 1 - (1 - parent.shift[:, t]) / others, 1.0)
+
+    @staticmethod
+    def _any(picks: Ints, dims: Ints) -> Bools:
+        """[n] one of the dimensions with bits ``dims`` [n] has a loop in ``picks`` [n, D]."""
+        return ((picks > 0) @ (1 << np.arange(picks.shape[1])) & dims) > 0
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the storage ``level`` over which nothing inside is reused; in portions."""
