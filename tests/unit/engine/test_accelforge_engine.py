@@ -1,0 +1,170 @@
+"""The AccelForge engine behind a fake interpreter that answers with a recorded run, tests/recorded/accelforge-small."""
+
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from camel_plugin.arch import load_machine
+from camel_plugin.arch.v04 import read_machine, read_problem
+from camel_plugin.engine import accelforge
+from camel_plugin.engine.accelforge import AccelForgeEngine
+from camel_plugin.engine.accelforge.specification import write_specification
+from camel_plugin.errors import EngineError
+from camel_plugin.workload.problem import Dataspace, Problem
+
+RECORDED = Path(__file__).parents[2] / "recorded"
+SMALL = RECORDED / "timeloop-small"
+MACHINE = read_machine([SMALL / "given.yaml"], ert=SMALL / "ERT.yaml", name="small")
+PROBLEM = read_problem([SMALL / "given.yaml"])
+ANSWER = json.loads((RECORDED / "accelforge-small" / "answer.json").read_text())
+WELL = "cp {answer} answer.json"
+
+
+class Bench:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.python, self.answer = folder / "a python", folder / "answer"
+        self.jobs = folder / "jobs"
+        self.jobs.mkdir()
+        monkeypatch.setenv(accelforge.PYTHON_VARIABLE, str(self.python))
+        monkeypatch.setattr("tempfile.tempdir", str(self.jobs))
+        accelforge._python.cache_clear()
+        self.write(ANSWER)
+        self.script(WELL)
+
+    def write(self, rows) -> None:
+        self.answer.write_text(json.dumps(rows))
+
+    def script(self, mapping: str, version: str = "echo 1.0.467") -> None:
+        text = mapping.format(answer=f"'{self.answer}'")
+        self.python.write_text(f"#!/bin/sh\nif [ $# -eq 1 ]; then {version}; else {text}; fi\n")
+        self.python.chmod(self.python.stat().st_mode | stat.S_IXUSR)
+
+    def map(self, budget_s=30.0, problem=PROBLEM):
+        return AccelForgeEngine().map(MACHINE, problem, "edp", budget_s)
+
+    def fails(self, match: str, **given):
+        with pytest.raises(EngineError, match=match) as caught:
+            self.map(**given)
+        (folder,) = self.jobs.iterdir()
+        assert str(folder) in str(caught.value)
+        assert (folder / "specification.yaml").exists()
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    yield Bench(tmp_path, monkeypatch)
+    accelforge._python.cache_clear()
+
+
+def changed(**figures):
+    row = ANSWER[0]
+    return [{**row, "figures": {**row["figures"], **figures}}]
+
+
+def test_the_specification_that_was_recorded():
+    assert write_specification(MACHINE, PROBLEM) == (RECORDED / "accelforge-small" / "specification.yaml").read_text()
+
+
+def test_the_recorded_run(bench):
+    result = bench.map()
+    evaluation, figures = result.evaluation, ANSWER[0]["figures"]
+    # Its figures are single precision: 256 ns are 128 cycles of 2 ns, all four units busy.
+    assert evaluation.cycles == 128
+    assert evaluation.utilization == 1
+    assert evaluation.bound_by == "compute"
+    assert evaluation.energy_J == figures["Total/energy"]
+    # Accesses of 8 words at the DRAM: A and B once, Z once.
+    outermost = evaluation.levels["dram"].tensors
+    assert (outermost["A"].reads, outermost["B"].reads, outermost["Z"].updates) == (8 * 16, 16 * 4, 8 * 4)
+    assert evaluation.levels["buffer"].tensors["A"].fills == 8 * 16
+    assert evaluation.levels["buffer"].tensors["A"].utilized_capacity == 8 * 16
+    assert result.mapping.at("buffer").factors == {"N": 2, "M": 8, "K": 8}
+    assert result.mapping.at("buffer").permutation == ("N", "M", "K")
+    assert result.mapping.at("pe").factors == {"N": 2, "K": 2}
+    assert result.mapping.at("pe").x_dims == {"N", "K"}
+    assert result.value == evaluation.energy_J * 128 * 2e-9
+    assert not list(bench.jobs.iterdir())
+
+
+def test_the_best_of_several(bench):
+    worse = changed(**{"Total/latency": 1e-6, "Total/energy": 2e-9})
+    bench.write([*worse, *ANSWER])
+    assert bench.map().evaluation.cycles == 128
+    assert AccelForgeEngine().map(MACHINE, PROBLEM, "energy", 30.0).evaluation.cycles == 500
+
+
+def test_a_tensor_that_is_dropped(bench):
+    kept = [
+        {**node, "tensors": [name for name in node.get("tensors", []) if name != "B"]} for node in ANSWER[0]["nodes"]
+    ]
+    bench.write([{**ANSWER[0], "nodes": kept}])
+    bench.fails("dropped B")
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"Operation/action/mac/None/compute": 256.0}, "256 multiply-accumulates"),
+        ({"Total/energy": -1.0}, "cannot be true"),
+        ({"Total/latency": float("inf")}, "cannot be true"),
+    ],
+)
+def test_figures_that_cannot_be_true(bench, figures, reason):
+    bench.write(changed(**figures))
+    bench.fails(reason)
+
+
+def test_a_figure_that_is_missing(bench):
+    figures = {name: value for name, value in ANSWER[0]["figures"].items() if name != "Operation/action/dram/A/read"}
+    bench.write([{**ANSWER[0], "figures": figures}])
+    bench.fails("lacks Operation/action/dram/A/read")
+
+
+def test_loops_of_another_problem(bench):
+    bench.fails("splits N = 5 into tiles of 2", problem=replace(PROBLEM, bounds=(8, 5, 16)))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo ValueError: no; exit 1", "ValueError: no"),
+        ("true", "printed nothing"),
+        ("echo '[]' > answer.json", "found no mapping"),
+    ],
+)
+def test_failures(bench, script, reason):
+    bench.script(script)
+    bench.fails(reason)
+
+
+def test_a_search_that_takes_too_long(bench):
+    bench.script("exec sleep 20")
+    bench.fails("did not finish within 0.2 s", budget_s=0.2)
+
+
+def test_where_it_is_not_installed(bench):
+    bench.script(WELL, version="echo ModuleNotFoundError: accelforge >&2; exit 1")
+    with pytest.raises(EngineError, match=r"not installed .*accelforge\).*pip install 'camel-plugin\[accelforge\]'"):
+        AccelForgeEngine().version()
+
+
+def test_what_a_specification_says_of_camel():
+    conv = Problem(
+        ("C", "M", "P"),
+        (4, 4, 8),
+        (
+            Dataspace("Weights", ((("C", 1),), (("M", 1),))),
+            Dataspace("Inputs", ((("C", 1),), (("P", 2),))),
+            Dataspace("Outputs", ((("M", 1),), (("P", 1),)), read_write=True),
+        ),
+    )
+    text = write_specification(load_machine("camel").with_homes({"Inputs": "act_edram"}), conv)
+    memories = {part.split()[0]: part for part in text.split("name: ") if "tensors:" in part}
+    assert "keep: Weights | Outputs, may_keep: Nothing" in memories["dram"]
+    assert "keep: Inputs | Outputs, may_keep: Nothing" in memories["act_edram"]
+    # Lanes only reduce.
+    assert "name: lane_y, fanout: 9, loop_bounds: [{expression: over_M | over_P, operator: '==', value: 1}]" in text
+    assert "INPUTS1: 2 * over_P" in text
