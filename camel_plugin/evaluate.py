@@ -9,6 +9,7 @@ everything --account------------> lifetimes, refresh, totals
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,8 +30,10 @@ from camel_plugin.schedule.account import account
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.ledger import OperationAccount
 from camel_plugin.schedule.placement import Placement
+from camel_plugin.schedule.plan import Plan
 from camel_plugin.schedule.refresh.base import RefreshPolicy
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.schedule.residency import operation_machine
+from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.step import Operation, Step
 
@@ -47,7 +50,8 @@ def compare(
     overrides: Mapping[str, str] | None = None,
     input: Sequence[int] | None = None,
     batch: int | None = None,
-    micro_batch: int | None = None,
+    micro_batch: int | str | None = None,
+    depth_first: str = "network",
     schedule: str | None = None,
     refresh: str = "lifetime",
     temperature_C: float | None = None,
@@ -66,7 +70,9 @@ def compare(
         overrides: parameters of the FIRST machine, name -> text.
         input: shape of one sample, in place of the network file's.
         batch: samples of the step.
-        micro_batch: samples of one run of an operation; divides ``batch``.
+        micro_batch: samples of one run of an operation; divides ``batch``. ``auto`` searches for the best.
+        depth_first: how far a micro-batch runs before the next one starts: ``network``, ``stage``, ``block``, ``none``
+            (one operation), ``cut`` (where the estimated traffic is least) or ``auto`` (all of them are tried).
         schedule: ``store-all``, ``checkpoint`` or ``reversible``.
         refresh: registered refresh policy.
         temperature_C: of every machine, in place of their own.
@@ -93,46 +99,73 @@ def compare(
         load_machine(arch, overrides if position == 0 else None, temperature_C=temperature_C)
         for position, arch in enumerate(archs)
     ]
-    step = load_network(net, input=input, batch=batch, micro_batch=micro_batch, schedule=schedule).step()
-    plans = [_Plan(machine, step, place(machine, step)) for machine in machines]
-    jobs = [job for plan in plans for job in plan.jobs()]
+    searched = micro_batch == AUTO
+    network = load_network(
+        net, input=input, batch=batch, micro_batch=None if searched else _size(micro_batch), schedule=schedule
+    )
+
+    @functools.cache
+    def step_of(size: int) -> Step:
+        return replace(network, micro_batch=size).step()
+
+    sizes = micro_batches(network.batch) if searched else [network.micro_batch]
+    searches = [search(machine, step_of, sizes, depth_first, goal) for machine in machines]
+    finalists = [[_Plan(candidate.plan) for candidate in found[:FINALISTS]] for found in searches]
+    jobs = [job for plans in finalists for plan in plans for job in plan.jobs()]
     mapped = iter(
         map_all(engine, jobs, objective=goal, budget_s=budget_s, workers=workers, cache=cache, progress=progress)
     )
     settings = {
-        "schedule": step.schedule,
-        "batch": step.batch,
-        "micro_batch": step.micro_batch,
+        "schedule": network.schedule,
+        "batch": network.batch,
         "refresh": refresh,
         "objective": goal.value,
         "budget_s": budget_s,
     }
     results = []
-    for position, plan in enumerate(plans):
+    for position, (found, plans) in enumerate(zip(searches, finalists, strict=True)):
         own = {**settings, "overrides": dict(overrides or {}) if position == 0 else {}}
-        results.append(plan.result([next(mapped) for _ in plan.mapped], policy, engine, own))
+        outcomes = [
+            plan.result(
+                [next(mapped) for _ in plan.mapped],
+                policy,
+                engine,
+                {**own, "micro_batch": candidate.micro_batch, "depth_first": candidate.depth_first},
+            )
+            for candidate, plan in zip(found, plans, strict=False)
+        ]
+        best = min(outcomes, key=lambda outcome: outcome.totals.value(goal))
+        if len(found) > 1:
+            rows = tried(found, [(outcome.totals.latency_s, outcome.totals.energy_J) for outcome in outcomes])
+            best = replace(best, settings={**best.settings, "schedule_search": rows})
+        results.append(best)
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}
-    return replace(results[0], baselines=tuple(results[1:]), files={**files, **problem_files(step)})
+    problems = problem_files(step_of(results[0].settings["micro_batch"]))
+    return replace(results[0], baselines=tuple(results[1:]), files={**files, **problems})
+
+
+def _size(micro_batch: int | str | None) -> int | None:
+    if isinstance(micro_batch, str):
+        raise InputError("not a micro-batch", field="micro_batch", value=micro_batch, suggestion=f"a number or {AUTO}")
+    return micro_batch
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A step placed on a machine."""
+    """A placed step on its way through the engine."""
 
-    machine: Machine
-    step: Step
-    placement: Placement
+    plan: Plan
 
     @property
     def mapped(self) -> list[Operation]:
-        return [operation for operation in self.step.operations if operation.problem is not None]
+        return [operation for operation in self.plan.step.operations if operation.problem is not None]
 
     def jobs(self) -> list[Job]:
         return [
             Job(
-                operation_machine(self.machine, self.placement, operation),
+                operation_machine(self.plan.machine, self.plan.placement, operation),
                 operation.problem,
-                f"{self.machine.name}: {operation.name}",
+                f"{self.plan.machine.name}: {operation.name}",
             )
             for operation in self.mapped
             if operation.problem is not None
@@ -141,7 +174,7 @@ class _Plan:
     def result(
         self, mapped: Sequence[MapResult], policy: RefreshPolicy, engine: str, settings: Mapping[str, Any]
     ) -> StepResult:
-        machine, step, placement = self.machine, self.step, self.placement
+        machine, step, placement = self.plan.machine, self.plan.step, self.plan.placement
         found = {operation.name: result for operation, result in zip(self.mapped, mapped, strict=True)}
         costs = {
             operation.name: operation_cost(

@@ -147,6 +147,10 @@ class Totals:
     peak_onchip_bytes: float
     area_m2: float
 
+    def value(self, objective: str) -> float:
+        """What ``edp``, ``energy`` or ``latency`` minimises."""
+        return {"edp": self.edp_Js, "energy": self.energy_J}.get(objective, self.latency_s)
+
 
 @dataclass(frozen=True)
 class StepResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from camel_plugin.cli import options
-from camel_plugin.cli.options import ObjectiveName
+from camel_plugin.cli.options import ObjectiveName, OrderName
 
 
 def eval_command(
@@ -13,7 +13,8 @@ def eval_command(
     settings: options.Settings = None,
     input: options.Input = None,
     batch: options.Batch = None,
-    micro_batch: options.MicroBatch = None,
+    micro_batch: options.MicroBatchOrAuto = None,
+    depth_first: options.DepthFirst = OrderName.NETWORK,
     schedule: options.ScheduleOption = None,
     refresh: options.Refresh = "lifetime",
     temperature: options.Temperature = None,
@@ -53,7 +54,8 @@ def eval_command(
                 overrides=options.parse_settings(settings),
                 input=options.parse_input(input),
                 batch=batch,
-                micro_batch=micro_batch,
+                micro_batch=options.parse_micro_batch(micro_batch),
+                depth_first=depth_first.value,
                 schedule=schedule.value if schedule else None,
                 refresh=refresh,
                 temperature_C=temperature,

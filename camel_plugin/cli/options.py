@@ -20,6 +20,17 @@ class Schedule(StrEnum):
     REVERSIBLE = "reversible"
 
 
+class OrderName(StrEnum):
+    """Orders of a step."""
+
+    NETWORK = "network"
+    STAGE = "stage"
+    BLOCK = "block"
+    NONE = "none"
+    CUT = "cut"
+    AUTO = "auto"
+
+
 class ObjectiveName(StrEnum):
     """What the mapper minimises."""
 
@@ -36,6 +47,13 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Input = Annotated[str | None, typer.Option(metavar="C,H,W", help="Shape of one sample, in place of the file's.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Samples of one step.")]
 MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples of one run of an operation.")]
+MicroBatchOrAuto = Annotated[
+    str | None,
+    typer.Option("--micro-batch", metavar="N|auto", help="Samples of one run of an operation; auto searches."),
+]
+DepthFirst = Annotated[
+    OrderName, typer.Option(help="How far a micro-batch runs before the next one; cut: least traffic; auto: all.")
+]
 ScheduleOption = Annotated[Schedule | None, typer.Option(help="Training schedule.")]
 Refresh = Annotated[
     str, typer.Option(help="Refresh policy: conventional, occupied, lifetime, none or a registered one.")
@@ -87,3 +105,16 @@ def parse_input(text: str | None) -> tuple[int, ...] | None:
     if not shape or min(shape) < 1:
         raise InputError("not a shape", field="--input", value=text, suggestion="write 3,32,32")
     return shape
+
+
+def parse_micro_batch(text: str | None) -> int | str | None:
+    """A positive number, or ``auto``.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None or text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError("not a micro-batch", field="--micro-batch", value=text, suggestion="1 or more, or auto")
+    return int(text)

@@ -8,8 +8,10 @@ at the far end, so that the short-lived ones at the near end do not cut the room
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from camel_plugin.schedule.liveness import LiveRange
 
@@ -41,43 +43,46 @@ class Rows:
 
     def __init__(self, depth: int | None, operations: int) -> None:
         self.depth = depth
-        self.used = [0] * operations
+        self.used = np.zeros(operations, int)
         self.blocks: dict[str, Block] = {}
         self._at: list[list[Block]] = [[] for _ in range(operations)]
 
-    def find(self, need: int, live: LiveRange, partners: Iterable[str] = ()) -> int | None:
-        """First row of ``need`` consecutive rows that are free as long as ``live``, None if there are none.
+    def find(
+        self, need: int, live: LiveRange, partners: Mapping[str, int]
+    ) -> tuple[int, tuple[str, int] | None] | None:
+        """First of ``need`` consecutive rows that are free as long as ``live``, and the partner it shares them with.
 
         Args:
             need: rows.
             live: when they must be free.
-            partners: residents that may share their rows, from the first one on.
+            partners: residents that may share their rows, from the first one on, with the one moment at which.
+
+        Returns:
+            None if there are no such rows.
         """
         others = list(self._meeting(live))
-        for partner in partners:
+        for partner, moment in partners.items():
             start = self.blocks[partner].start
             busy = (block for block in others if block.name != partner)
             if self._within(start + need) and all(block.stop <= start or block.start >= start + need for block in busy):
-                return start
+                return start, (partner, moment)
         gaps = [(start, stop) for start, stop in _gaps(others, self.depth) if stop - start >= need]
         if not gaps:
             return None
         if live.carried and self.depth is not None:
-            return int(gaps[-1][1]) - need
-        return int(gaps[0][0])
+            return int(gaps[-1][1]) - need, None
+        return int(gaps[0][0]), None
 
-    def take(self, name: str, start: int, need: int, live: LiveRange) -> None:
+    def take(self, name: str, start: int, partner: tuple[str, int] | None, need: int, live: LiveRange) -> None:
         """Settle a resident in rows that :meth:`find` found."""
         block = Block(name, start, start + need, live)
+        self.used[live.first : live.last + 1] += need
+        if partner is not None:
+            other = self.blocks[partner[0]]
+            self.used[partner[1]] -= min(need, other.stop - other.start)
         for index in range(live.first, live.last + 1):
-            shared = (min(block.stop, other.stop) - max(start, other.start) for other in self._at[index])
-            self.used[index] += need - sum(max(0, rows) for rows in shared)
             self._at[index].append(block)
         self.blocks[name] = block
-
-    def live_at(self, index: int) -> list[Block]:
-        """Residents during the operation at ``index``."""
-        return self._at[index]
 
     def _within(self, stop: int) -> bool:
         return self.depth is None or stop <= self.depth

@@ -8,16 +8,19 @@ nothing in the step writes (the network's input) arrive from outside and rest in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate
 
+import numpy as np
+
 from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.schedule.banks import Rows
+from camel_plugin.schedule.copies import LOAD, STORE
 from camel_plugin.schedule.liveness import in_place, live_ranges, users
 from camel_plugin.schedule.placement import Placement, Spill, may_keep, rows, shared_storages
 from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.workload.step import Operation, Pass, Step, Tensor, TensorKind
+from camel_plugin.workload.step import Operation, Pass, Step, TensorKind
 
 WORKING_SHARE = 1 / 8
 """Share of a storage left to tiles while an operation stages an operand through it."""
@@ -85,13 +88,54 @@ def _words(step: Step) -> dict[str, int]:
     return words
 
 
+class Holders:
+    """Which shared storages of a machine may hold which kind of tensor.
+
+    Weights and optimizer state belong where forward operations may keep their weights, all other
+    values where they may keep their inputs and outputs alike. The gradient of a weight is a
+    gradient by nature and a weight by shape: it may rest in either.
+    """
+
+    def __init__(self, machine: Machine, step: Step) -> None:
+        self.machine = machine
+        self.levels = shared_storages(machine)
+        weights, everything = set(), set()
+        for operation in step.operations:
+            if operation.pass_ is Pass.FORWARD:
+                everything |= set(operation.roles)
+                kinds = {space: step.tensors[name].kind for space, name in operation.roles.items()}
+                weights |= {space for space, kind in kinds.items() if kind is TensorKind.WEIGHT}
+        self.weights, self.data = frozenset(weights), frozenset(everything - weights)
+
+    def of(self, kind: TensorKind) -> list[Storage]:
+        """Storages that may hold tensors of that kind, the preferred one first."""
+        by_kind = {
+            TensorKind.WEIGHT: (self.weights,),
+            TensorKind.OPTIMIZER_STATE: (self.weights,),
+            TensorKind.WEIGHT_GRAD: (self.data, self.weights),
+        }
+        found = {
+            level.name: level
+            for spaces in by_kind.get(kind, (self.data,))
+            for level in self.levels
+            if all(may_keep(self.machine, level, space) for space in spaces)
+        }
+        return list(found.values())
+
+    def room(self, kind: TensorKind) -> float:
+        """Words that fit on chip."""
+        sizes = (storage.capacity_words for storage in self.of(kind))
+        return sum(math.inf if words is None else words for words in sizes)
+
+
 class _Placer:
     """State of the greedy placement."""
 
     def __init__(self, machine: Machine, step: Step) -> None:
         self.machine = machine
         self.step = step
-        self.levels = shared_storages(machine)
+        self.holders = Holders(machine, step)
+        self.levels = self.holders.levels
         self.ranges = live_ranges(step)
         self.pairs = in_place(step, self.ranges)
         self.partners: dict[str, list[tuple[str, int]]] = {}
@@ -104,7 +148,16 @@ class _Placer:
         self.words = _words(step)
         self.homes: dict[str, str] = {}
         self.rows = {level.name: Rows(level.depth, len(step.operations)) for level in self.levels}
-        self.dataspaces = self._forward_dataspaces()
+        spaces = {space for operation in step.operations for space in operation.roles}
+        self.keeps = {
+            level.name: {space for space in spaces if may_keep(machine, level, space)} for level in self.levels
+        }
+        self.index = {operation.name: index for index, operation in enumerate(step.operations)}
+        self.staged = {level.name: np.zeros(len(step.operations), int) for level in self.levels}
+        for level in self.levels:
+            for name in self.ranges:
+                for index, count in self._operands(name, level):
+                    self.staged[level.name][index] += count
 
     def run(self) -> Placement:
         """Place until a whole round finds no more room: a resident operand frees the share of its tiles."""
@@ -121,46 +174,23 @@ class _Placer:
                         placed = True
         return self._result(reasons)
 
-    def _forward_dataspaces(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Dataspaces that weights play in forward operations, and those that only data play."""
-        weights, everything = set(), set()
-        for operation in self.step.operations:
-            if operation.pass_ is Pass.FORWARD:
-                everything |= set(operation.roles)
-                kinds = {space: self.step.tensors[name].kind for space, name in operation.roles.items()}
-                weights |= {space for space, kind in kinds.items() if kind is TensorKind.WEIGHT}
-        return frozenset(weights), frozenset(everything - weights)
-
-    def _holders(self, tensor: Tensor) -> list[Storage]:
-        """Storages that may hold the tensor, the preferred one first.
-
-        Weights and optimizer state belong where forward operations may keep their weights, all other
-        values where they may keep their inputs and outputs alike. The gradient of a weight is a
-        gradient by nature and a weight by shape: it may rest in either.
-        """
-        weights, data = self.dataspaces
-        by_kind = {
-            TensorKind.WEIGHT: (weights,),
-            TensorKind.OPTIMIZER_STATE: (weights,),
-            TensorKind.WEIGHT_GRAD: (data, weights),
-        }
-        holders = {
-            level.name: level
-            for spaces in by_kind.get(tensor.kind, (data,))
-            for level in self.levels
-            if all(may_keep(self.machine, level, space) for space in spaces)
-        }
-        return list(holders.values())
-
     def _value(self, name: str) -> tuple[float, int, int]:
         traffic = sum(self._uses(name)) / self.ranges[name].copies
         return traffic / self._alive(name), -self.words[name], -self.ranges[name].first
 
     def _uses(self, name: str) -> tuple[int, int]:
-        """Times that the tensor is read and written in a step."""
-        operations = self.users[name]
-        reads = sum(op.repeats for op in operations if name in op.reads)
-        return reads, sum(op.repeats for op in operations if name in op.writes)
+        """Reads and writes of the outermost level in a step that the tensor saves when it rests on chip."""
+        reads = writes = 0
+        for operation in self.users[name]:
+            # A copy costs what moves it: a load reads the outermost level once, a store writes it once.
+            if operation.kind == LOAD and name in operation.writes:
+                reads -= operation.repeats
+            elif operation.kind == STORE and name in operation.reads:
+                writes -= operation.repeats
+            else:
+                reads += operation.repeats * (name in operation.reads)
+                writes += operation.repeats * (name in operation.writes)
+        return reads, writes
 
     def _alive(self, name: str) -> float:
         """Cycles of a step during which the tensor exists, at full utilisation."""
@@ -193,7 +223,7 @@ class _Placer:
         if not live.produced:
             return None, "comes from outside the step"
         reasons = []
-        for level in self._holders(tensor):
+        for level in self.holders.of(tensor.kind):
             need = self._need(level, name)
             if level.depth is not None and need > level.depth:
                 copies = f"{live.copies} x " if live.copies > 1 else ""
@@ -203,15 +233,16 @@ class _Placer:
             if refresh_J > saved_J:
                 reasons.append(f"refresh in {level.name} would cost {refresh_J:.2g} J, traffic saved {saved_J:.2g} J")
                 continue
-            full = next((i for i in range(live.first, live.last + 1) if not self._fits(name, level, need, i)), None)
+            full = self._full(name, level, need)
             if full is not None:
                 reasons.append(f"no room in {level.name} during {self.step.operations[full].name}")
                 continue
-            start = self.rows[level.name].find(need, live, [other for other, _ in self._partners(name, level)])
-            if start is None:
+            found = self.rows[level.name].find(need, live, self._partners(name, level))
+            if found is None:
                 reasons.append(f"no {need} free rows in a row in {level.name}")
                 continue
-            self.rows[level.name].take(name, start, need, live)
+            self.rows[level.name].take(name, *found, need, live)
+            self._settled(name)
             return level, ""
         return None, "; ".join(reasons) or f"no shared on-chip storage may hold {tensor.kind} tensors"
 
@@ -219,22 +250,38 @@ class _Placer:
         """Rows of all copies of the tensor."""
         return rows(level, self.words[name]) * self.ranges[name].copies
 
-    def _fits(self, name: str, level: Storage, need: int, index: int) -> bool:
-        """Enough rows are free at that moment, in whatever pieces."""
+    def _full(self, name: str, level: Storage, need: int) -> int | None:
+        """First operation in the tensor's life that has not enough free rows, in whatever pieces."""
         if level.depth is None:
-            return True
-        operation = self.step.operations[index]
-        homes = {space: "" for space, operand in operation.roles.items() if operand == name or operand in self.homes}
-        staged = _stages(self.machine, level, operation, homes)
-        room = level.depth - (math.ceil(level.depth * WORKING_SHARE) if staged else 0)
-        shared = sum(
-            min(need, self._need(level, other)) for other, moment in self._partners(name, level) if moment == index
-        )
-        return self.rows[level.name].used[index] + need - shared <= room
+            return None
+        live = self.ranges[name]
+        staged = self.staged[level.name][live.first : live.last + 1].copy()
+        used = self.rows[level.name].used[live.first : live.last + 1].copy()
+        for index, count in self._operands(name, level):
+            staged[index - live.first] -= count
+        for other, moment in self._partners(name, level).items():
+            used[moment - live.first] -= min(need, self._need(level, other))
+        room = level.depth - math.ceil(level.depth * WORKING_SHARE) * (staged > 0)
+        short = np.flatnonzero(used + need > room)
+        return live.first + int(short[0]) if short.size else None
 
-    def _partners(self, name: str, level: Storage) -> list[tuple[str, int]]:
+    def _partners(self, name: str, level: Storage) -> dict[str, int]:
         """Residents of ``level`` whose rows the tensor may share, in place, with the operation at which."""
-        return [pair for pair in self.partners.get(name, ()) if self.homes.get(pair[0]) == level.name]
+        return {other: i for other, i in self.partners.get(name, ()) if self.homes.get(other) == level.name}
+
+    def _operands(self, name: str, level: Storage) -> Iterator[tuple[int, int]]:
+        """Operations that may stage the tensor through ``level``, with the number of dataspaces that it plays there."""
+        for operation in self.users[name]:
+            played = [space for space, operand in operation.roles.items() if operand == name]
+            count = sum(space in self.keeps[level.name] for space in played)
+            if count:
+                yield self.index[operation.name], count
+
+    def _settled(self, name: str) -> None:
+        """A tensor with a home on chip is staged no longer."""
+        for level in self.levels:
+            for index, count in self._operands(name, level):
+                self.staged[level.name][index] -= count
 
     def _result(self, reasons: Mapping[str, str]) -> Placement:
         outermost = self.machine.storages[0]
@@ -250,7 +297,7 @@ class _Placer:
                 for op in self.step.operations
             },
             peak_bytes={
-                level.name: level.bits(max(self.rows[level.name].used, default=0) * level.block_words) / 8
+                level.name: level.bits(int(self.rows[level.name].used.max(initial=0)) * level.block_words) / 8
                 for level in self.levels
             },
             spills=tuple(
@@ -258,7 +305,7 @@ class _Placer:
                 for name in self.ranges
                 if name not in self.homes
             ),
-            index={op.name: index for index, op in enumerate(self.step.operations)},
+            index=self.index,
         )
 
     def _share_rows(self, output: str, dying: str) -> bool:

@@ -1,0 +1,91 @@
+"""Copies on chip: a tensor that rests in the outermost level may stay on chip for a part of the step.
+
+Weights are fetched once before a loop over the micro-batches and serve all of its runs. A value that must wait for
+longer than there is room stays on chip while a block uses it: it is stored once behind the operation that makes it,
+and fetched once before the first operation that reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from camel_plugin.schedule.liveness import groups
+from camel_plugin.workload.step import Operation, Step
+
+LOAD = "load"
+STORE = "store"
+MOVES = frozenset({LOAD, STORE})
+"""Kinds of the operations that move a copy from and to the outermost level."""
+
+
+@dataclass(frozen=True, order=True)
+class Stay:
+    """A stretch of operations that find a copy of a tensor on chip.
+
+    Attributes:
+        tensor: its name.
+        start: first operation, an index.
+        stop: operation after the last one.
+        each_run: fetched in every run; else once, before the first run of the loop that begins at ``start``.
+    """
+
+    tensor: str
+    start: int
+    stop: int
+    each_run: bool
+
+    @property
+    def copy(self) -> str:
+        """Name of the copy."""
+        return f"{self.tensor}@{self.start}"
+
+
+def with_copies(step: Step, stays: Iterable[Stay]) -> Step:
+    """The step with copies, and the operations that fetch and store them."""
+    copies: dict[int, dict[str, Stay]] = {}
+    heads: dict[int, list[Stay]] = {}
+    for stay in stays:
+        if not stay.each_run:
+            heads.setdefault(stay.start, []).append(stay)
+        for index in range(stay.start, stay.stop):
+            copies.setdefault(index, {})[stay.tensor] = stay
+    tensors = dict(step.tensors)
+    operations: list[Operation] = []
+    borders = []
+    there: set[Stay] = set()
+    for group in groups(step):
+        borders.append(len(operations))
+        if group.start in heads:
+            stays_here = heads[group.start]
+            there.update(stays_here)
+            operations.append(_move(LOAD, step.operations[group.start], stays_here, 1))
+        for index in group:
+            operation, here = step.operations[index], copies.get(index, {})
+            read = [stay for name, stay in here.items() if name in operation.reads]
+            written = [stay for name, stay in here.items() if name in operation.writes]
+            operations += [_move(LOAD, operation, [stay], operation.repeats) for stay in read if stay not in there]
+            operations.append(_renamed(operation, {stay.tensor: stay.copy for stay in (*read, *written)}))
+            operations += [_move(STORE, operation, [stay], operation.repeats) for stay in written]
+            there.update(read, written)
+    tensors.update({stay.copy: replace(tensors[stay.tensor], name=stay.copy) for stay in there})
+    return replace(step, operations=tuple(operations), tensors=tensors, borders=tuple(borders[1:]))
+
+
+def _move(kind: str, beside: Operation, stays: Sequence[Stay], repeats: int) -> Operation:
+    """Fetch before, or store behind, the operation ``beside``."""
+    outside, copies = tuple(stay.tensor for stay in stays), tuple(stay.copy for stay in stays)
+    name = f"{stays[0].copy if len(stays) == 1 else beside.name}:{kind}"
+    source, target = (outside, copies) if kind == LOAD else (copies, outside)
+    return Operation(name, beside.pass_, kind, source, target, partner=beside.partner or beside.name, repeats=repeats)
+
+
+def _renamed(operation: Operation, names: dict[str, str]) -> Operation:
+    if not names:
+        return operation
+    return replace(
+        operation,
+        reads=tuple(names.get(name, name) for name in operation.reads),
+        writes=tuple(names.get(name, name) for name in operation.writes),
+        roles={space: names.get(name, name) for space, name in operation.roles.items()},
+    )

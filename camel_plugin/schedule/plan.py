@@ -1,0 +1,88 @@
+"""A step in a given order, placed on a machine: what stays on chip, for how long, and what streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.schedule.copies import Stay, with_copies
+from camel_plugin.schedule.liveness import users
+from camel_plugin.schedule.order import loops, parts
+from camel_plugin.schedule.placement import Placement
+from camel_plugin.schedule.residency import place
+from camel_plugin.workload.step import Step, TensorKind
+
+VALUES = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION, TensorKind.GRADIENT})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A step placed on a machine.
+
+    Attributes:
+        machine: the machine.
+        step: in its order, with the operations that move copies.
+        placement: homes of its tensors.
+    """
+
+    machine: Machine
+    step: Step
+    placement: Placement
+
+
+def plan(machine: Machine, step: Step) -> Plan:
+    """Place a step whose order stands.
+
+    Whatever finds no room for all its life competes for room as a copy for each loop (weights) or each block (values)
+    that uses it. Copies that find none, or whose tensor is on chip after all, are given up, and the rest placed again.
+    """
+    outermost = machine.storages[0].name
+    placement = place(machine, step)
+    stays = set(_stays(step, {name for name, home in placement.homes.items() if home == outermost}))
+    while stays:
+        work = with_copies(step, sorted(stays))
+        placement = place(machine, work)
+        homes = placement.homes
+        kept = {stay for stay in stays if homes[stay.copy] != outermost and homes[stay.tensor] == outermost}
+        if kept == stays:
+            return Plan(machine, work, placement)
+        stays = kept
+    return Plan(machine, step, place(machine, step))
+
+
+def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
+    """Copies that would save traffic, were there room: of each tensor in ``outside``, for each stretch that uses it."""
+    looped = loops(step)
+    blocks = _blocks(step)
+    index = {operation.name: position for position, operation in enumerate(step.operations)}
+    for name, operations in users(step).items():
+        kind = step.tensors[name].kind
+        if name not in outside:
+            continue
+        uses = [(index[op.name], op) for op in operations if op.repeats > 1]
+        if kind is TensorKind.WEIGHT and len(looped) > 1:
+            yield from (
+                Stay(name, loop.start, loop.stop, each_run=False)
+                for loop in looped
+                if any(position in loop for position, _ in uses)
+            )
+        if kind in VALUES:
+            for block in dict.fromkeys(blocks[position] for position, _ in uses):
+                inside = [op for position, op in uses if position in block]
+                if len(inside) > 1:
+                    yield Stay(name, block.start, block.stop, each_run=True)
+
+
+def _blocks(step: Step) -> dict[int, range]:
+    """Index of each operation that runs more than once -> the operations of its block in the same loop and pass."""
+    numbers = iter(parts(step, "block"))
+    label = {i: next(numbers) for i, operation in enumerate(step.operations) if operation.repeats > 1}
+    found: dict[int, range] = {}
+    for loop in loops(step):
+        start = loop.start
+        for i in loop:
+            if i + 1 == loop.stop or label[i + 1] != label[i]:
+                found.update(dict.fromkeys(range(start, i + 1), range(start, i + 1)))
+                start = i + 1
+    return found
