@@ -57,7 +57,7 @@ def compare(
     temperature_C: float | None = None,
     objective: str = "edp",
     engine: str = "native",
-    budget_s: float = 2.0,
+    budget_s: float = 10.0,
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,

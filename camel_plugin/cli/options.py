@@ -61,7 +61,7 @@ Refresh = Annotated[
 Temperature = Annotated[float | None, typer.Option(metavar="C", help="Die temperature in degrees Celsius.")]
 ObjectiveOption = Annotated[ObjectiveName, typer.Option(help="What the mapper minimises.")]
 Engine = Annotated[str, typer.Option(help="Engine that maps: native, or another registered one.")]
-BUDGET_S = 2.0
+BUDGET_S = 10.0
 """Default wall-clock budget of the mapper for one distinct problem."""
 
 Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Mapping time of one distinct problem.")]
