@@ -6,8 +6,8 @@ its border wait, one a micro-batch. ``none``: through a single operation, layer 
 
 A block is an element of the outermost numbered list of modules (``stage1.0`` of ``stage1.0.f.conv1``), a stage such a
 list; what stands before one joins it, what stands behind the last one joins that. Without numbered modules, a network
-has its outermost modules as blocks. The last block runs forward and backward in one go. Parameters are updated as soon as
-the loop that uses them last has ended, which ends the life of their gradients.
+has its outermost modules as blocks. The last block runs forward and backward in one go. Parameters are updated as soon
+as the loop that uses them last has ended, which ends the life of their gradients.
 """
 
 from __future__ import annotations
