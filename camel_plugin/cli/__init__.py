@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from camel_plugin.errors import CamelError, EngineError
 
     try:
-        app(args=list(sys.argv[1:] if arguments is None else arguments))
+        app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="camel")
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -9,6 +9,7 @@ from camel_plugin.cli.evaluate import eval_command
 from camel_plugin.cli.listing import list_command
 from camel_plugin.cli.map import map_command
 from camel_plugin.cli.model import model_command
+from camel_plugin.cli.problems import problems_command
 from camel_plugin.cli.render import render_command
 from camel_plugin.cli.sweep import sweep_command
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command("eval")(eval_command)
 app.command("list")(list_command)
 app.command("render")(render_command)
+app.command("problems")(problems_command)
 app.command("model")(model_command)
 app.command("map")(map_command)
 app.command("sweep")(sweep_command)

@@ -212,7 +212,10 @@ def _unconfirmed(label: str, constants: Sequence[str]) -> list[str]:
 def _proof(mapped: Sequence[OperationResult]) -> str:
     gaps = [(operation.optimality_gap or 0.0, operation.name) for operation in mapped]
     proven = sum(gap == 0 for gap, _ in gaps)
+    close = sum(gap <= 0.01 for gap, _ in gaps)
     line = f"mappings: {proven} of {len(gaps)} operations proven optimal"
+    if close > proven:
+        line += f", {close} within 1% of the bound"
     gap, name = max(gaps)
     return line if proven == len(gaps) else f"{line}, largest gap {gap:.2%} (in {name})"
 
