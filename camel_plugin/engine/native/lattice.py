@@ -54,6 +54,18 @@ class Lattice:
         """Tile numbers of divisor indices [..., D]."""
         return indices @ self.strides
 
+    def index(self, tile: Ints) -> Ints:
+        """Divisor indices [n, D] of tile numbers [n]."""
+        return np.stack(np.unravel_index(tile, self.shape), axis=1)
+
+    def grown(self, tile: Ints, picks: Ints) -> Ints:
+        """Numbers of the tiles once the loops ``picks`` [n, D] stand around them."""
+        index = self.index(tile)
+        number = tile.copy()
+        for d, products in enumerate(self.products):
+            number += (products[index[:, d], picks[:, d]] - index[:, d]) * self.strides[d]
+        return number
+
     def best_outside(self, values: Floats, factors: Sequence[Bools | None]) -> Floats:
         """For every tile the least of ``values`` [N] among the tiles that one node's loops can make of it.
 

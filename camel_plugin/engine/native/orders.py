@@ -36,6 +36,14 @@ class Order:
         return tuple(d for stage in self.stages for d in stage)
 
 
+def idle_loops(problem: Problem) -> list[list[int]]:
+    """For every dataspace the dimensions that do not move its tile."""
+    return [
+        [d for d, dim in enumerate(problem.dimensions) if dim not in dataspace.dimensions]
+        for dataspace in problem.dataspaces
+    ]
+
+
 @cache
 def orders(problem: Problem, live: frozenset[int]) -> tuple[Order, ...]:
     """The orders worth trying while the dataspaces ``live`` may still be reused, best of each class only."""

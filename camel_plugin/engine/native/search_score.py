@@ -12,7 +12,7 @@ from camel_plugin.engine.native.bounds import Bounds, LevelCosts
 from camel_plugin.engine.native.containers import Containers
 from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.engine.native.mapspace import MapSpace
-from camel_plugin.engine.native.orders import orders
+from camel_plugin.engine.native.orders import idle_loops, orders
 from camel_plugin.engine.native.search_state import States
 
 
@@ -44,12 +44,9 @@ class Scores:
         self._costs = costs
         self._bounds = bounds
         self._objective = objective
-        self.idle = [
-            [d for d, dim in enumerate(space.problem.dimensions) if dim not in dataspace.dimensions]
-            for dataspace in space.problem.dataspaces
-        ]
+        self._idle = idle_loops(space.problem)
         levels = range(-1, len(space.nodes))
-        self._keepers = {level: [self._next_keeper(level, t) for t in range(len(self.idle))] for level in levels}
+        self._keepers = {level: [self._next_keeper(level, t) for t in range(len(self._idle))] for level in levels}
         self._spared = {level: self._most_spared(level) for level in levels}
         self._ports = {level: self._compulsory(level) for level in levels}
         self._leakage_J = {
@@ -168,7 +165,7 @@ class Scores:
                     seen += stage
                     for t in reused:
                         density = self._lattice.density[t]
-                        still = tile + sum(room[d] for d in seen if d in self.idle[t])
+                        still = tile + sum(room[d] for d in seen if d in self._idle[t])
                         words = np.where(idles[:, t], density[still], density[tile])
                         words = np.where(overlaps[:, t], self._lattice.touched[t, full], words)
                         saved += dear[:, t] * np.maximum(0.0, 1 - shift[:, t] * words / density[tile])

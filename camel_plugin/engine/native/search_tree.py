@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -12,9 +11,10 @@ from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts, Tables
 from camel_plugin.engine.native.containers import Containers
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice, ranks_are_separate
+from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import Order, orders
+from camel_plugin.engine.native.search_reuse import Reuse
 from camel_plugin.engine.native.search_score import Scores, patterns
 from camel_plugin.engine.native.search_state import States, Trail
 
@@ -53,6 +53,7 @@ class Tree:
         self.costs = LevelCosts(space, keep)
         self.bounds = Bounds(space, lattice, self.costs, tables)
         self.scores = Scores(space, lattice, containers, self.costs, self.bounds, objective)
+        self.reuse = Reuse(space, lattice, keep)
         self.levels = len(space.nodes)
         self._single = [containers.most[level] == 1 for level in self.bounds.storage_at]
         self.macs = space.problem.macs
@@ -95,69 +96,12 @@ class Tree:
         picks = self.containers.picks[level]
         used = choices.factors.prod(axis=1)
         for row, pick in self._pairs(states, picks):
-            tile = self._grown(states.tile[row], picks[pick])
+            tile = self.lattice.grown(states.tile[row], picks[pick])
             promising = self.scores.glance(states, row, tile, used[pick], level) < limit
             row, pick = row[promising], pick[promising]
             parent = states.take(row)
-            child = self._multicast(parent, tile[promising], choices.factors[pick], level)
+            child = self.reuse.multicast(parent, tile[promising], choices.factors[pick], level)
             yield self._marked(child, level, picks[pick], limit, along_x=choices.along_x[pick])
-
-    def _multicast(self, parent: States, tile: Ints, factors: Ints, level: int) -> States:
-        """The states inside a container whose loops ``factors`` [n, D] make their tiles ``tile``."""
-        lattice = self.lattice
-        dims = self.space.problem.dimensions
-        index, index_after = self._index(parent.tile), self._index(tile)
-        used = factors.prod(axis=1).astype(np.float64)
-        sent, live, idles = np.ones(parent.asked.shape), parent.live.copy(), parent.idles.copy()
-        shift, along, needs = parent.shift.copy(), parent.along.copy(), parent.needs.copy()
-        copies = np.ones(len(parent))
-        into_compute = level == self.levels - 1
-        for t, dataspace in enumerate(self.space.problem.dataspaces):
-            shifted, longest = np.zeros(len(parent), np.bool_), np.ones(len(parent))
-            separable = ranks_are_separate(dataspace)
-            for rank in dataspace.projection:
-                places = [dims.index(dim) for dim, _ in rank]
-                steps = [coef * lattice.divisors[d][index[:, d]] for d, (_, coef) in zip(places, rank, strict=True)]
-                different = _distinct([factors[:, d] for d in places], steps)
-                sent[:, t] = sent[:, t] * different if separable else np.maximum(sent[:, t], different)
-                for a, b in itertools.permutations(places, 2):
-                    shifts = (factors[:, a] > 1) & (index_after[:, b] < lattice.shape[b] - 1)
-                    longest = np.where(shifts, np.maximum(longest, different), longest)
-                    shifted |= shifts
-                    if into_compute:
-                        along[:, t] |= np.where(shifts, 1 << a | 1 << b, 0)
-                        needs[:, t] |= np.where(shifts, 1 << b, 0)
-            inside, outside = lattice.boxes[t, parent.tile], lattice.density[t, tile] * lattice.volume[tile]
-            if into_compute:
-                # A neighbour hands on what it held a step before, to all but those at the edge.
-                idles[:, t] = sent[:, t] < used
-                shift[:, t] = 1 / longest
-                live[:, t] = idles[:, t] | shifted
-            elif self._kept_by(level + 1, t):
-                least = np.maximum(1.0, lattice.touched[t, tile] * lattice.volume[tile] / inside)
-                sent[:, t] = np.where(shifted, np.minimum(sent[:, t], least), sent[:, t])
-            if dataspace.read_write:
-                copies *= np.maximum(1.0, used / np.maximum(1.0, outside / inside))
-        shrunk = np.where(np.arange(parent.spent.shape[1]) > 0, 1 / used[:, None], 1.0)
-        missing = parent.needs & lattice.open[tile][:, None] == 0
-        return parent.but(
-            tile=tile,
-            spent=parent.spent * shrunk,
-            pending=parent.pending * shrunk[:, :, None],
-            asked=parent.asked * np.where(missing, parent.undo, 1.0) * sent / used[:, None],
-            undo=np.where(missing, 1.0, parent.undo),
-            live=live,
-            idles=idles,
-            shift=shift,
-            along=along,
-            needs=needs,
-            spared=parent.spared * shrunk * copies[:, None],
-            leakage_J=parent.leakage_J * used,
-        )
-
-    def _kept_by(self, level: int, t: int) -> bool:
-        s = self.bounds.storage_at.get(level)
-        return s is not None and bool(self.keep[s, t])
 
     # -- storages ----------------------------------------------------------------------------------------------
 
@@ -183,7 +127,7 @@ class Tree:
         number = self._order_number(order)
         for row, pick in self._pairs(states, picks, order.loops if level == 0 else ()):
             pick = picks[pick]
-            child = self._shared(states.take(row), pick, order).but(order=np.full(len(row), number))
+            child = self.reuse.shared(states.take(row), pick, order).but(order=np.full(len(row), number))
             ended = child.but(live=np.zeros_like(child.live))
             score = self.scores.score(ended, level, outside=self.bounds.after_reuse(level))
             chosen = np.flatnonzero((score < limit) & (pick.any(axis=1) | first))
@@ -191,55 +135,6 @@ class Tree:
             ended = self._written(ended, level, pick[chosen], np.zeros((len(chosen), pick.shape[1]), np.bool_))
             where = np.full(len(row), others_may_be_one)
             yield self._marked(self._settled(child, level), level, pick, limit, where=where), ended
-
-    def _shared(self, parent: States, picks: Ints, order: Order) -> States:
-        """The states once the loops ``picks`` [n, D] stand around them in the given order."""
-        lattice = self.lattice
-        pending, asked, live = parent.pending.copy(), parent.asked.copy(), parent.live.copy()
-        undo = parent.undo.copy()
-        so_far, tile = np.zeros_like(picks), parent.tile
-        moved = np.zeros(live.shape, np.bool_)
-        idle_picks = [np.zeros_like(picks) for _ in self.scores.idle]
-        for k, (stage, reused) in enumerate(zip(order.stages, order.reused, strict=True)):
-            so_far[:, stage] = picks[:, stage]
-            tile = self._grown(parent.tile, so_far)
-            closed = picks[:, [d for later in order.stages[k + 1 :] for d in later]].any(axis=1)
-            for t, idle in enumerate(self.scores.idle):
-                quiet = [d for d in stage if d in idle]
-                idle_picks[t][:, quiet] = picks[:, quiet] * ~moved[:, t, None]
-                moved[:, t] |= picks[:, [d for d in stage if d not in idle]].any(axis=1)
-            for t in reused:
-                words = lattice.density[t, self._grown(parent.tile, idle_picks[t])]
-                words = np.where(parent.idles[:, t], words, lattice.density[t, parent.tile])
-                words = np.where(parent.overlaps[:, t], lattice.touched[t, tile], words)
-                share = np.minimum(1.0, words / lattice.density[t, parent.tile])
-                handed_on = self._handed_on(parent, t, so_far)
-                undo[:, t] = np.where(self._any(so_far, parent.needs[:, t]), 1.0, 1 / handed_on)
-                share *= handed_on
-                pending[:, :, t] *= share[:, None]
-                asked[:, t] *= share
-                live[:, t] &= ~closed & (parent.overlaps[:, t] | ~moved[:, t])
-        live[:, list(order.none)] &= np.logical_not(picks.any(axis=1))[:, None]
-        return parent.but(tile=tile, pending=pending, asked=asked, live=live, undo=undo)
-
-    def _handed_on(self, parent: States, t: int, picks: Ints) -> Floats:
-        """[n] share of the words still asked for when the loops ``picks`` shift the tile along its neighbours.
-
-        Only steps of the loops in ``needs`` shift it by the distance of neighbours. Other loops along the same rank that
-        stand inside leave such steps a fraction of all.
-        """
-        shifted = self._any(picks, parent.along[:, t]) & (parent.needs[:, t] & self.lattice.open[parent.tile] > 0)
-        others = np.ones(len(parent))
-        for d, divisors in enumerate(self.lattice.divisors):
-            other = (parent.along[:, t] & ~parent.needs[:, t]) >> d & 1
-            others *= np.where(other, divisors[picks[:, d]], 1)
-        others = np.where(self._any(picks, parent.needs[:, t]), 1.0, others)
-        return np.where(shifted, 1 - (1 - parent.shift[:, t]) / others, 1.0)
-
-    @staticmethod
-    def _any(picks: Ints, dims: Ints) -> Bools:
-        """[n] one of the dimensions with bits ``dims`` [n] has a loop in ``picks`` [n, D]."""
-        return ((picks > 0) @ (1 << np.arange(picks.shape[1])) & dims) > 0
 
     def completed(self, states: States, level: int, limit: float) -> Iterator[States]:
         """``states`` with the loops of the storage ``level`` over which nothing inside is reused; in portions."""
@@ -250,7 +145,7 @@ class Tree:
             picks = self._combinations(level, free)
             for row, pick in self._pairs(group, picks, range(len(self.lattice.shape)) if level == 0 else ()):
                 parent, pick = group.take(row), picks[pick]
-                tile = self._grown(parent.tile, pick)
+                tile = self.lattice.grown(parent.tile, pick)
                 fits = self.bounds.fits[level][tile] == 0.0
                 child = self._settled(parent.but(tile=tile).take(fits), level)
                 yield self._marked(child, level, pick[fits], limit)
@@ -325,17 +220,6 @@ class Tree:
             self.order_classes.append(order)
         return self._numbers[order]
 
-    def _index(self, tile: Ints) -> Ints:
-        return np.stack(np.unravel_index(tile, self.lattice.shape), axis=1)
-
-    def _grown(self, tile: Ints, picks: Ints) -> Ints:
-        """Numbers of the tiles once the loops ``picks`` [n, D] stand around them."""
-        index = self._index(tile)
-        number = tile.copy()
-        for d, products in enumerate(self.lattice.products):
-            number += (products[index[:, d], picks[:, d]] - index[:, d]) * self.lattice.strides[d]
-        return number
-
     def _combinations(self, level: int, loops: Sequence[int]) -> Ints:
         """[K, D] divisor indices of all factors that the node allows for ``loops``; 1 elsewhere."""
         options = [
@@ -349,7 +233,7 @@ class Tree:
         """Rows of ``states`` and of ``picks`` whose factors divide what is left (use it up along ``whole``)."""
         if not len(states) or not len(picks):
             return
-        index = self._index(states.tile)
+        index = self.lattice.index(states.tile)
         rows = max(1, PAIRS // len(picks))
         for first in range(0, len(states), rows):
             part = index[first : first + rows]
@@ -395,14 +279,3 @@ def _excess(words: Floats, storage: Storage) -> Floats:
     """[n] blocks by which whole blocks exceed ``words``; clusters share theirs, so theirs do not count."""
     blocks = words / storage.block_words
     return np.maximum(0.0, np.ceil(blocks - EXACT) - blocks) if storage.cluster_size == 1 else np.zeros_like(words)
-
-
-def _distinct(factors: list[Ints], steps: list[Ints]) -> Floats:
-    """Different sums of multiples of two steps: all pairs less those reached again; a bound for more loops."""
-    if len(factors) == 1:
-        return np.asarray(factors[0], np.float64)
-    if len(factors) == 2:
-        common = np.gcd(steps[0], steps[1])
-        again = np.maximum(0, factors[0] - steps[1] // common) * np.maximum(0, factors[1] - steps[0] // common)
-        return np.asarray(factors[0] * factors[1] - again, np.float64)
-    return np.asarray(np.sum([factor - 1.0 for factor in factors], axis=0) + 1.0, np.float64)
