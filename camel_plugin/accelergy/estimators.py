@@ -1,4 +1,4 @@
-"""Accelergy v0.4 estimators for ``edram`` and ``bfp_mac``: adapters over ``camel_plugin.components``.
+"""Accelergy v0.4 estimators for ``edram``, ``regfile`` and ``bfp_mac``: adapters over ``camel_plugin.components``.
 
 Accelergy loads this file by its path and takes the classes that are defined in it; it passes a component's attributes
 to ``__init__`` by name. In an architecture write ``class: storage, subclass: edram``: Timeloop has no ``class: edram``.
@@ -96,6 +96,58 @@ class Edram(Estimator):  # type: ignore[misc]
     def leak(self, global_cycle_seconds: float) -> float:
         """Static energy of a cycle in J; refresh is part of it under the policy ``worst_case``."""
         return self.static_W * global_cycle_seconds
+
+    def get_area(self) -> float:
+        """Area in m2."""
+        return self.estimate.area_m2
+
+
+class Regfile(Estimator):  # type: ignore[misc]
+    """A register file: the machines here have some, and Accelergy's own plug-ins know compound ones only."""
+
+    name = "regfile"
+    percent_accuracy_0_to_100 = 50
+
+    def __init__(
+        self,
+        technology: str | float,
+        width: int,
+        depth: int | None = None,
+        row_bits: int | None = None,
+        temperature: float | None = None,
+        voltage: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.estimate = estimate(
+            "regfile",
+            {
+                "technology": technology,
+                "width": width,
+                "depth": depth or 1,
+                "row_bits": row_bits,
+                "temperature": temperature,
+                "voltage": voltage,
+            },
+        )
+
+    @actionDynamicEnergy  # type: ignore[untyped-decorator]
+    def read(self) -> float:
+        """One ``width``-wide read, in J."""
+        return self.estimate.actions_J["read"]
+
+    @actionDynamicEnergy  # type: ignore[untyped-decorator]
+    def write(self) -> float:
+        """One ``width``-wide write, in J."""
+        return self.estimate.actions_J["write"]
+
+    @actionDynamicEnergy  # type: ignore[untyped-decorator]
+    def update(self) -> float:
+        """One ``width``-wide update, in J."""
+        return self.estimate.actions_J["update"]
+
+    def leak(self, global_cycle_seconds: float) -> float:
+        """Static energy of a cycle in J."""
+        return self.estimate.leakage_W * global_cycle_seconds
 
     def get_area(self) -> float:
         """Area in m2."""

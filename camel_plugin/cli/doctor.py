@@ -72,7 +72,7 @@ def accelergy() -> tuple[str, str]:
         return "-", "eDRAM in Accelergy: in the container timeloopaccelergy/accelergy-timeloop-infrastructure"
     plug_in = Path(found).resolve().parents[1] / "share" / "accelergy" / "estimation_plug_ins" / "camel"
     if plug_in.is_dir():
-        return found, "finds edram and bfp_mac by itself"
+        return found, "finds edram, regfile and bfp_mac by itself"
     return (
         found,
         f"finds no edram: install camel-plugin with the pip of {Path(found).parent}, or name its file in globals",

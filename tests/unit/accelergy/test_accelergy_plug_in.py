@@ -93,12 +93,16 @@ def test_the_package_imports_without_accelergy(monkeypatch: pytest.MonkeyPatch) 
     assert importlib.import_module("camel_plugin.accelergy").plug_in_path().is_file()
 
 
-def test_both_components_are_found_with_their_actions(plug_ins: dict[str, type]) -> None:
+def test_the_components_are_found_with_their_actions(plug_ins: dict[str, type]) -> None:
     actions = {
         name: {action for action in dir(member) if getattr(getattr(member, action), "_is_accelergy_action", False)}
         for name, member in plug_ins.items()
     }
-    assert actions == {"edram": {"read", "write", "update", "refresh"}, "bfp_mac": {"compute"}}
+    assert actions == {
+        "edram": {"read", "write", "update", "refresh"},
+        "regfile": {"read", "write", "update"},
+        "bfp_mac": {"compute"},
+    }
     assert all(0 < member.percent_accuracy_0_to_100 < 100 for member in plug_ins.values())
 
 
@@ -129,6 +133,15 @@ def test_yield_has_a_name_that_python_can_pass(plug_ins: dict[str, type]) -> Non
     sure = call_matching(plug_ins["edram"], {**ATTRIBUTES, "yield_fraction": 0.99999})
     assert sure.leak(2e-9) > call_matching(plug_ins["edram"], ATTRIBUTES).leak(2e-9)
     assert estimate("edram", {**ATTRIBUTES, "yield_fraction": 0.9}) == estimate("edram", {**ATTRIBUTES, "yield": 0.9})
+
+
+def test_regfile_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
+    given = {"technology": "16nm", "width": 54, "row_bits": 58, "depth": 4, "temperature": 100.0}
+    plug_in, component = call_matching(plug_ins["regfile"], given), estimate("regfile", given)
+    assert (plug_in.read(), plug_in.write()) == (component.actions_J["read"], component.actions_J["write"])
+    assert plug_in.update() == component.actions_J["update"]
+    assert plug_in.leak(2e-9) == pytest.approx(component.leakage_W * 2e-9)
+    assert plug_in.get_area() == component.area_m2
 
 
 def test_bfp_mac_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
