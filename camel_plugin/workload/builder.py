@@ -91,6 +91,10 @@ class StepBuilder:
         self._current[value] = self.declare(value + suffix, TensorKind.ACTIVATION, description.shape)
         return self._current[value]
 
+    def stands_for(self, value: str, other: str) -> None:
+        """Let the tensor of ``other`` hold ``value`` from now on."""
+        self._current[value] = self.tensor(other)
+
     def is_trainable(self, value: str) -> bool:
         """Whether a gradient of ``value`` is wanted."""
         return self.value(value).requires_grad

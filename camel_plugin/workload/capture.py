@@ -18,14 +18,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.coupling import find_reversible_blocks, without_idle_moves
-from camel_plugin.workload.graph import Graph, Node, ReversibleBlock, ValueRole
+from camel_plugin.workload.graph import Graph, InvertibleModule, Node, ReversibleBlock, ValueRole
 from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.inverse import verify_inverse
 from camel_plugin.workload.recorder import Recorder, flat
@@ -61,7 +59,7 @@ def capture(
     named = given if isinstance(given, Mapping) else {"input": given}
     tensors = {key: recorder.input(key, tensor) for key, tensor in named.items()}
     try:
-        with recorder.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), recorder:
+        with recorder.tracing():
             result = module(**tensors) if isinstance(given, Mapping) else module(tensors["input"])
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -75,7 +73,7 @@ def capture(
         for child, mode in training.items():
             child.training = mode
     graph = _graph(recorder, name, result)
-    _verify_inverses(recorder, graph.blocks)
+    _verify_inverses(recorder, [*graph.blocks, *graph.invertible])
     return graph
 
 
@@ -85,18 +83,50 @@ def _graph(recorder: Recorder, name: str, result: Any) -> Graph:
     if not outputs:
         raise WorkloadError(f"{name} returns no floating-point tensor", value=type(result).__name__)
     nodes = without_idle_moves(recorder.nodes, outputs)
-    used = {value for node in nodes for value in (*node.inputs, *node.outputs)} | set(outputs)
+    blocks = find_reversible_blocks(nodes, recorder.values, _invertible(recorder))
+    modules = tuple(_invertible_modules(recorder, nodes, blocks))
+    further = [node for module in modules for node in module.inverse]
+    used = {value for node in (*nodes, *further) for value in (*node.inputs, *node.outputs)} | set(outputs)
     values = {key: value for key, value in recorder.values.items() if key in used or value.role is ValueRole.INPUT}
     return Graph(
         name,
         nodes,
         values,
         outputs,
-        find_reversible_blocks(nodes, values, _invertible(recorder)),
+        blocks,
         tuple(f"{operator}: {count} x" for operator, count in sorted(recorder.ignored.items())),
-        (*_left_out(nodes), *(f"{note}: {count} x" for note, count in sorted(recorder.unsupported.items()))),
+        (
+            *_left_out([*nodes, *further]),
+            *(f"{note}: {count} x" for note, count in sorted(recorder.unsupported.items())),
+        ),
         _not_reached(recorder, used),
+        modules,
     )
+
+
+def _invertible_modules(
+    recorder: Recorder, nodes: Sequence[Node], blocks: Sequence[ReversibleBlock]
+) -> Iterator[InvertibleModule]:
+    """Modules with an inverse that are no couplings and hold none: those whose inputs need not be kept."""
+    declared = [path for path in _invertible(recorder) if path in recorder.calls]
+    couplings = {block.module for block in blocks}
+    for path in declared:
+        inner = [other for other in declared if other != path and (other.startswith(path + ".") or not path)]
+        inside = [node for node in nodes if path in node.modules]
+        if path in couplings or inner or not inside:
+            continue
+        inputs, outputs = (
+            tuple(dict.fromkeys(recorder.value_of(t) for t in _tensors(given) if t.is_floating_point()))
+            for given in (recorder.calls[path][:1], recorder.results[path])
+        )
+        private = {value for node in inside for value in node.outputs} - set(outputs)
+        if any(private.intersection(node.inputs) for node in nodes if path not in node.modules):
+            continue
+        inverse, result = recorder.inverse(path)
+        recovered = tuple(recorder.value_of(tensor) for tensor in _tensors(result))
+        if len(recovered) == len(inputs):
+            names = tuple(node.name for node in inside)
+            yield InvertibleModule(path, inputs, outputs, names, inverse, recovered)
 
 
 def _invertible(recorder: Recorder) -> dict[str, dict[str, str]]:
@@ -121,7 +151,7 @@ def _not_reached(recorder: Recorder, used: set[str]) -> tuple[str, ...]:
     )
 
 
-def _verify_inverses(recorder: Recorder, blocks: Sequence[ReversibleBlock]) -> None:
+def _verify_inverses(recorder: Recorder, blocks: Sequence[ReversibleBlock | InvertibleModule]) -> None:
     """Try the inverse of one block of each kind."""
     tried = set()
     for block in blocks:

@@ -120,6 +120,27 @@ class ReversibleBlock:
 
 
 @dataclass(frozen=True)
+class InvertibleModule:
+    """A module that declares its inverse and is no additive coupling.
+
+    Attributes:
+        module: its path.
+        inputs: values that its inverse gives back.
+        outputs: values that its inverse reads.
+        nodes: names of its nodes, in order.
+        inverse: the nodes of its inverse, which are not among those of the graph.
+        recovered: values of the inverse that equal ``inputs``.
+    """
+
+    module: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[str, ...]
+    inverse: tuple[Node, ...]
+    recovered: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Graph:
     """A captured network.
 
@@ -132,6 +153,7 @@ class Graph:
         ignored: operators without cost on purpose, ``view: 12 x`` style notes.
         unsupported: operators whose cost is not modelled.
         not_reached: modules that the forward pass never called.
+        invertible: further modules with an inverse, in execution order.
     """
 
     network: str
@@ -142,6 +164,7 @@ class Graph:
     ignored: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     not_reached: tuple[str, ...] = ()
+    invertible: tuple[InvertibleModule, ...] = ()
 
     def node(self, name: str) -> Node:
         """The node called ``name`` (KeyError if there is none)."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
@@ -47,6 +48,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.stack: list[tuple[str, bool]] = []
         self.path = ""
         self.calls: dict[str, tuple[Any, ...]] = {}
+        self.results: dict[str, Any] = {}
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}
         self.names: dict[int, str] = {}
@@ -92,8 +94,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.path = self.paths[id(module)]
                 self.stack.append((self.path, id(module) in self.leaves))
 
-        def leave(module: nn.Module, *_: Any) -> None:
+        def leave(module: nn.Module, _: Any, result: Any) -> None:
             if id(module) in self.paths:
+                self.results.setdefault(self.paths[id(module)], result)
                 self.stack.pop()
                 self.path = self.stack[-1][0] if self.stack else ""
 
@@ -103,6 +106,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             for handle in handles:
                 handle.remove()
+
+    @contextmanager
+    def tracing(self) -> Iterator[None]:
+        """Everything that runs inside is recorded, on the meta device and with attention taken apart."""
+        with self.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), self:
+            yield
+
+    def inverse(self, path: str) -> tuple[tuple[Node, ...], Any]:
+        """The nodes of a module's inverse on what its forward pass returned, and what the inverse returned."""
+        begin = len(self.nodes)
+        self.path = f"{path}.inverse"
+        self.stack = [(self.path, False)]
+        side = self.calls[path][1:]
+        with self.tracing():
+            result = self.children[path].inverse(self.results[path], *side)
+        self.stack.clear()
+        nodes = tuple(self.nodes[begin:])
+        del self.nodes[begin:]
+        return nodes, result
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run ``func`` on meta tensors and record it."""

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 from camel_plugin.errors import UnknownNameError, WorkloadError
 from camel_plugin.workload.builder import StepBuilder
-from camel_plugin.workload.graph import Graph, Node, ReversibleBlock
+from camel_plugin.workload.graph import Graph, InvertibleModule, Node, ReversibleBlock
 from camel_plugin.workload.memory import peak_bytes
 from camel_plugin.workload.optimizers import OPTIMIZERS, update
 from camel_plugin.workload.rules import run_backward, run_forward
@@ -78,7 +78,7 @@ def lower(
         raise WorkloadError("must be at least 1", field="checkpoint_blocks", value=checkpoint_blocks)
     if not any(graph.values[output].requires_grad for output in graph.outputs):
         raise WorkloadError(f"{graph.network} has nothing to train", field="requires_grad")
-    if schedule == "reversible" and not graph.blocks:
+    if schedule == "reversible" and not (graph.blocks or graph.invertible):
         raise WorkloadError(
             f"{graph.network} has no reversible blocks", field="schedule", value=schedule,
             suggestion="use store-all or checkpoint, or give its modules forward, inverse and branches f and g",
@@ -167,9 +167,13 @@ def _loss(b: StepBuilder) -> None:
 def _reversible(b: StepBuilder, generic: bool) -> None:
     nodes = {node.name: node for node in b.graph.nodes}
     last = {block.add_g: block for block in b.graph.blocks}
+    ends = {module.nodes[-1]: module for module in b.graph.invertible}
     members = {name for block in b.graph.blocks for name in block.nodes}
+    members.update(name for module in b.graph.invertible for name in module.nodes)
     for node in reversed(b.graph.nodes):
-        if node.name in last:
+        if node.name in ends:
+            _run_inverse(b, ends[node.name], nodes)
+        elif node.name in last:
             _invert_and_differentiate(b, last[node.name], nodes, generic)
         elif node.name not in members:
             run_backward(b, node)
@@ -203,6 +207,20 @@ def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dic
             run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
         for name in reversed(block.nodes):
             run_backward(b, nodes[name])
+
+
+def _run_inverse(b: StepBuilder, module: InvertibleModule, nodes: dict[str, Node]) -> None:
+    """The module's own inverse, its forward pass again, then its gradients: the generic way."""
+    if not any(map(b.is_trainable, module.outputs)):
+        return
+    for node in module.inverse:
+        run_forward(b, node, Pass.RECONSTRUCT, _RECON)
+    for value, recovered in zip(module.inputs, module.recovered, strict=True):
+        b.stands_for(value, recovered)
+    for name in module.nodes:
+        run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
+    for name in reversed(module.nodes):
+        run_backward(b, nodes[name])
 
 
 def _resplit(b: StepBuilder, block: ReversibleBlock) -> None:

@@ -101,3 +101,37 @@ def test_attention_and_mlp_couple_as_in_rev_vit():
 @pytest.mark.parametrize("name", ["revresnet", "rev-vit-s", "dudnn-branch6-bert12"])
 def test_the_inverses_of_what_ships_are_right(name):
     assert load_network(name).graph.blocks
+
+
+class Mixing(nn.Module):
+    """An invertible 1x1 convolution: Kingma and Dhariwal, "Glow", NeurIPS 2018."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(channels) + 0.1 * torch.ones(channels, channels))
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight[:, :, None, None])
+
+    def inverse(self, y):
+        lower = torch.linalg.inv_ex(self.weight)[0]
+        return nn.functional.conv2d(y, lower[:, :, None, None])
+
+
+def test_any_module_with_an_inverse_need_not_keep_its_input():
+    graph = capture(network(nn.Conv2d(8, 8, 1), Mixing(8), Mixing(8)), (2, 3, 8, 8))
+    assert {note.split(":")[0] for note in graph.unsupported} == {f"linalg_inv_ex in {n}.inverse" for n in (2, 3)}
+    assert not graph.blocks and [module.module for module in graph.invertible] == ["2", "3"]
+    stored, reversible = (
+        lower(graph, schedule=schedule, batch=2, micro_batch=2) for schedule in ("store-all", "reversible")
+    )
+    work = {p: sum(op.macs for op in reversible.operations if op.pass_ is p) for p in Pass}
+    mixing = 2 * 64 * 8 * 8
+    assert work[Pass.RECONSTRUCT] == 2 * 2 * mixing  # inverse, and forward again
+    assert work[Pass.FORWARD] == sum(op.macs for op in stored.operations if op.pass_ is Pass.FORWARD)
+    backward = {name for op in reversible.operations if op.pass_ is not Pass.FORWARD for name in op.reads}
+    assert {"1.out", "2.out"}.isdisjoint(backward), "what the mixings read is reconstructed"
+    there = {name for name, tensor in reversible.tensors.items() if tensor.kind.value in ("input", "weight")}
+    for op in reversible.operations:
+        assert there.issuperset(op.reads), op.name
+        there.update(op.writes)

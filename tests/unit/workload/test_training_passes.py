@@ -15,8 +15,7 @@ from camel_plugin.workload.networks.revnet import revnet
 from camel_plugin.workload.step import PERSISTENT_KINDS, Pass, TensorKind
 from camel_plugin.workload.training import lower
 
-REVERSIBLE = ["revresnet", "revnet110", "revnet164", "revnet56", "revnet104"]
-ALL = [*REVERSIBLE, "resnet32", "resnet110", "resnet164", "resnet50"]
+ALL = ["revresnet", "revnet164", "revnet56", "resnet32", "resnet50", "mobilenetv2", "lenet5"]
 
 
 @cache
