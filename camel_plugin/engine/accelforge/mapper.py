@@ -57,4 +57,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # A program's own folder comes first on the path: its modules here must not pass for those of the tools.
+    if Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+        del sys.path[0]
     main(sys.argv[1:])

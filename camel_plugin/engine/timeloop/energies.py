@@ -1,0 +1,109 @@
+"""The energies that the user's own Accelergy gives for a machine, in place of the built-in ones."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from camel_plugin.arch.machine import Compute, Machine, Node, Storage, StorageEnergy
+from camel_plugin.arch.v04 import ert as ert_file
+from camel_plugin.arch.v04 import write_problem
+from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml, load_yaml_text
+from camel_plugin.engine.timeloop import tools
+from camel_plugin.engine.timeloop.process import run
+from camel_plugin.errors import CamelError, EngineError
+from camel_plugin.workload.problem import Dataspace, Problem
+
+_ANY_PROBLEM = Problem(
+    ("C", "M", "R", "S", "N", "P", "Q"),
+    (1, 1, 1, 1, 1, 1, 1),
+    (
+        Dataspace("Weights", ((("C", 1),), (("M", 1),), (("R", 1),), (("S", 1),))),
+        Dataspace("Inputs", ((("N", 1),), (("C", 1),), (("R", 1), ("P", 1)), (("S", 1), ("Q", 1)))),
+        Dataspace("Outputs", ((("N", 1),), (("M", 1),), (("P", 1),), (("Q", 1),)), read_write=True),
+    ),
+)
+"""The front end wants a problem; energies do not depend on it."""
+
+
+def with_accelergy_energies(machine: Machine) -> Machine:
+    """The machine with the energies of its components as Accelergy estimates them.
+
+    Accelergy is asked about the files that the machine was made from, whose storages have their full size. Its areas
+    are not taken. A storage that is refreshed keeps its own leakage: worst-case refresh is part of Accelergy's, and
+    refresh is accounted after mapping here.
+
+    Raises:
+        EngineError: Accelergy or Timeloop's front end is missing, or Accelergy failed, left a component out, or let
+            its dummy table answer; names the folder with the log.
+    """
+    if not machine.yaml:
+        raise EngineError(f"{machine.name} was not read from v0.4 files, so Accelergy cannot be asked about it")
+    accelergy, front_end = tools.program("accelergy"), tools.front_end()
+    folder = Path(tempfile.mkdtemp(prefix="camel-accelergy-"))
+    try:
+        files = {"machine.yaml": machine.yaml}
+        if "problem" not in load_yaml_text(machine.yaml, "machine.yaml").plain():
+            files["problem.yaml"] = write_problem(_ANY_PROBLEM)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        run([front_end.python, str(tools.FRONT_END), "mapper", "input.yaml", *files], folder)
+        run([accelergy, "input.yaml", "-v", "-o", "out"], folder)
+        energies = _read(folder / "out", machine)
+    except CamelError as error:
+        raise EngineError(f"Accelergy on {machine.name}: {error}; files and log are in {folder}") from error
+    shutil.rmtree(folder, ignore_errors=True)
+    return replace(machine, nodes=tuple(_replaced(node, energies, machine.cycle_s) for node in machine.nodes))
+
+
+def _read(output: Path, machine: Machine) -> dict[str, tuple[ert_file.Table, YamlNode]]:
+    table, summary = output / "ERT.yaml", output / "ERT_summary_verbose.yaml"
+    for file in (table, summary):
+        # Accelergy exits well after some of its failures, and leaves empty files.
+        if not file.is_file() or not file.read_text(encoding="utf-8").strip():
+            raise EngineError(f"it exited well but wrote no {file.name}")
+    answered = dict(_estimators(load_yaml(summary)))
+    energies = ert_file.read_ert(table)
+    for node in machine.nodes:
+        if isinstance(node, Storage | Compute):
+            if node.name not in energies:
+                raise EngineError(f"it left {node.name} out")
+            estimator = answered.get(node.name, "nobody known")
+            if "dummy" in estimator.lower() or node.name not in answered:
+                raise EngineError(f"the energy of {node.name} comes from {estimator}, not from an estimator")
+    return energies
+
+
+def _estimators(summary: YamlNode) -> Iterator[tuple[str, str]]:
+    """Component -> the estimators that answered for it, from Accelergy's verbose summary."""
+    for table in summary.plain()["ERT_summary"]["table_summary"]:
+        name = str(table["name"]).split("[", 1)[0].split(".")[-1]
+        used = [
+            str(content.get("estimator"))
+            for each in table.get("primitive_estimation(s)", [])
+            for content in each.values()
+        ]
+        yield name, ", ".join(used) or "nobody"
+
+
+def _replaced(node: Node, energies: dict[str, tuple[ert_file.Table, YamlNode]], cycle_s: float) -> Node:
+    if isinstance(node, Storage):
+        table, place = energies[node.name]
+        leakage = node.energy.leakage_J_per_cycle if node.refresh else table.get("leak", 0.0)
+        return replace(
+            node,
+            energy=StorageEnergy(
+                read_J=ert_file.energy(table, ert_file.READ, place),
+                write_J=ert_file.energy(table, ert_file.WRITE, place),
+                update_J=ert_file.energy(table, ert_file.UPDATE, place),
+                leakage_J_per_cycle=leakage,
+            ),
+        )
+    if isinstance(node, Compute):
+        table, place = energies[node.name]
+        leakage_W = table.get("leak", 0.0) / cycle_s
+        return replace(node, energy_J=ert_file.energy(table, ert_file.COMPUTE, place), leakage_W=leakage_W)
+    return node
