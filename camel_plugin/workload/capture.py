@@ -19,6 +19,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
@@ -60,7 +61,8 @@ def capture(
     tensors = {key: recorder.input(key, tensor) for key, tensor in named.items()}
     try:
         with recorder.tracing():
-            result = module(**tensors) if isinstance(given, Mapping) else module(tensors["input"])
+            arguments, keywords = ((), tensors) if isinstance(given, Mapping) else ((tensors["input"],), {})
+            result = functional_call(module, recorder.parameters, arguments, keywords)
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         where = f" in {recorder.path!r}" if recorder.path else ""

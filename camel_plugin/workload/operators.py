@@ -131,9 +131,10 @@ OPERATORS: Mapping[str, Operator] = {
     "div": Operator("div", _BINARY),
     "cat": Operator("concat", ("tensors",), _dim),
     "stack": Operator("concat", ("tensors",), _dim),
-    "split": Operator("split", ("self",), _dim, ()),
-    "split_with_sizes": Operator("split", ("self",), _dim, ()),
-    "unbind": Operator("split", ("self",), _dim, ()),
+    **{
+        name: Operator("split", ("self",), _dim, ())
+        for name in _words("split split_with_sizes unsafe_split unsafe_split_with_sizes unbind")
+    },
     "slice": Operator("slice"),
     "select": Operator("slice"),
     "narrow": Operator("slice"),

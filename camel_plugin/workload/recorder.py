@@ -60,16 +60,21 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.taken = {path for path, child in module.named_modules() if list(child.children())}
         self.ignored: Counter[str] = Counter()
         self.unsupported: Counter[str] = Counter()
-        self.parameters = list(module.parameters())
+        # Stand-ins without data, for code that compares devices before it calls an operator (recurrent layers do).
+        self.parameters: dict[str, Tensor] = {
+            path: nn.Parameter(self._meta(parameter.detach()), parameter.requires_grad)
+            for path, parameter in module.named_parameters()
+        }
         for path, parameter in module.named_parameters():
-            self.declare(parameter, path, ValueRole.PARAMETER, parameter.requires_grad)
+            self.declare(self.parameters[path], path, ValueRole.PARAMETER, parameter.requires_grad)
+            self._alias(parameter, path)
         self.buffers = {id(buffer) for buffer in module.buffers()}
         for path, buffer in module.named_buffers():
             self.declare(buffer, path, ValueRole.CONSTANT)
 
     def input(self, name: str, given: InputTensor) -> Tensor:
         """An input of the network on the meta device."""
-        floating = (p.dtype for p in self.parameters if p.is_floating_point())
+        floating = (p.dtype for p in self.parameters.values() if p.is_floating_point())
         default = next(floating, torch.get_default_dtype())
         dtype = default if given.dtype == "float" else getattr(torch, given.dtype)
         tensor = torch.empty(given.shape, device="meta", dtype=dtype)

@@ -91,6 +91,8 @@ OPERATORS = {
     "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), ["interpolate"]),
     "instance-norm": (nn.InstanceNorm2d(8), ["batch_norm"]),
     "max-pool3d": (Calls(lambda m, x: m.p(x.unsqueeze(1)), p=nn.MaxPool3d(2)), ["max_pool"]),
+    "lstm": (Calls(lambda m, x: m.l(x.flatten(2))[0], l=nn.LSTM(16, 4)), None),
+    "gru": (Calls(lambda m, x: m.l(x.flatten(2))[0], l=nn.GRU(16, 4)), None),
     "attention": (Calls(lambda _, x: functional.scaled_dot_product_attention(x, x, x)), None),
     "causal": (Calls(lambda _, x: functional.scaled_dot_product_attention(x, x, x, is_causal=True)), None),
     "encoder": (Calls(lambda m, x: m.e(x.flatten(2)), e=nn.TransformerEncoderLayer(16, 2, 32)), None),
