@@ -34,8 +34,9 @@ class Plan:
 def plan(machine: Machine, step: Step) -> Plan:
     """Place a step whose order stands.
 
-    Whatever finds no room for all its life competes for room as a copy for each loop (weights) or each block (values)
-    that uses it. Copies that find none, or whose tensor is on chip after all, are given up, and the rest placed again.
+    Every weight competes for room as a copy for each loop that uses it, every value without room for all its life as a
+    copy for each block. Copies that find none, or whose tensor is on chip after all, are given up, and the rest placed
+    again.
     """
     outermost = machine.storages[0].name
     placement = place(machine, step)
@@ -52,14 +53,12 @@ def plan(machine: Machine, step: Step) -> Plan:
 
 
 def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
-    """Copies that would save traffic, were there room: of each tensor in ``outside``, for each stretch that uses it."""
+    """Copies that would save traffic, were there room: of weights for a loop, of values ``outside`` for a block."""
     looped = loops(step)
     blocks = _blocks(step)
     index = {operation.name: position for position, operation in enumerate(step.operations)}
     for name, operations in users(step).items():
         kind = step.tensors[name].kind
-        if name not in outside:
-            continue
         uses = [(index[op.name], op) for op in operations if op.repeats > 1]
         if kind is TensorKind.WEIGHT and len(looped) > 1:
             yield from (
@@ -67,7 +66,7 @@ def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
                 for loop in looped
                 if any(position in loop for position, _ in uses)
             )
-        if kind in VALUES:
+        if kind in VALUES and name in outside:
             for block in dict.fromkeys(blocks[position] for position, _ in uses):
                 inside = [op for position, op in uses if position in block]
                 if len(inside) > 1:

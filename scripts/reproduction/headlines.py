@@ -1,0 +1,126 @@
+"""Time and energy: what CAMEL, RANA and the Eyeriss-like example publish."""
+
+from __future__ import annotations
+
+from camel_plugin.arch import load_machine
+from camel_plugin.result import StepResult
+from camel_plugin.workload.step import Pass
+
+from .runs import HEAD, Runs, compared, table
+
+ORDER = "cut"
+DUDNN, FINE_TUNED = "dudnn-branch6-resnet50", "dudnn-fi-resnet50"
+VIT = "dudnn-branch12-vit16"
+
+
+def camel(runs: Runs) -> str:
+    """Table VI and the headline factors, as ratios of one step."""
+    same = "same number of steps to the target on both machines"
+    rows = []
+    for net in (VIT, DUDNN, "revresnet"):
+        for order in ("network", ORDER):
+            edram, sram = (runs(arch, net, depth_first=order).totals for arch in ("camel", "camel-sram"))
+            name = f"{net}, order {order}: camel-sram / camel"
+            published_time, published_energy = (3.33 / 2.51, 3.91 / 2.73) if net == VIT else ("", "")
+            rows.append(compared(published_time, sram.latency_s / edram.latency_s, same, f"{name}, time (TTA)"))
+            rows.append(compared(published_energy, sram.energy_J / edram.energy_J, same, f"{name}, energy (ETA)"))
+            rows.append(
+                compared(2.34, sram.energy_J / edram.energy_J, "average over networks", f"{name}, energy (mean)")
+            )
+    other = runs("camel-sram", FINE_TUNED, depth_first=ORDER).totals
+    ours = runs("camel", DUDNN, depth_first=ORDER).totals
+    name = f"{FINE_TUNED} on camel-sram / {DUDNN} on camel"
+    steps = "FI needs as many steps as DuDNN; which platforms the paper's average covers is not readable"
+    rows.append(compared(2.5, other.latency_s / ours.latency_s, steps, f"{name}, time (2.5x faster)"))
+    rows.append(compared(2.8, other.energy_J / ours.energy_J, steps, f"{name}, energy (2.8x less)"))
+    return table(HEAD, rows)
+
+
+NETS = (
+    ("revresnet", "reversible"),
+    ("revresnet", "store-all"),
+    ("resnet32", "store-all"),
+    ("revnet110", "reversible"),
+    ("revnet110", "store-all"),
+    (DUDNN, "reversible"),
+    (DUDNN, "store-all"),
+)
+
+
+def overview(runs: Runs) -> str:
+    """Networks and their store-all counterparts on three machines."""
+    rows = []
+    for net, schedule in NETS:
+        for arch in ("camel", "camel-sram", "eyeriss-16nm"):
+            found = runs(arch, net, schedule=schedule, depth_first=ORDER).totals
+            rows.append(
+                (
+                    net,
+                    schedule,
+                    arch,
+                    found.latency_s * 1e3,
+                    found.energy_J * 1e3,
+                    found.refresh_J * 1e3,
+                    found.dram_J * 1e3,
+                    found.dram_bytes / 1e6,
+                )
+            )
+    return table(("network", "schedule", "machine", "ms", "mJ", "refresh mJ", "DRAM mJ", "DRAM MB"), rows)
+
+
+RANA_NET = "resnet50"
+SRAM_OF_EQUAL_AREA = {"activation_memory": "sram", "activation_banks": "8", "weight_banks": "4"}
+STRETCHED = {"edram_retention": "734e-6"}
+
+
+def rana(runs: Runs) -> str:
+    """RANA's figures: inference, so the forward pass alone."""
+    choices = {"batch": 1, "schedule": "store-all"}
+    conventional = runs("rana", RANA_NET, refresh="conventional", **choices)
+    aware = runs("rana", RANA_NET, refresh="lifetime", overrides=STRETCHED, **choices)
+    flags = runs("rana", RANA_NET, refresh="occupied", overrides=STRETCHED, **choices)
+    sram = runs("rana", RANA_NET, overrides=SRAM_OF_EQUAL_AREA, **choices)
+    counts = "the machine's recalled parameters; ResNet-50, not the mean of RANA's four networks"
+    rows = [
+        compared(0.997, 1 - _forward(aware, "refresh_count") / _forward(conventional, "refresh_count"), counts,
+                 "share of refreshes removed, by lifetime, 734 us"),
+        compared(0.997, 1 - _forward(flags, "refresh_count") / _forward(conventional, "refresh_count"), counts,
+                 "the same, by bank flags"),
+        compared(0.417, 1 - _forward(aware, "dram_bytes") / _forward(sram, "dram_bytes"),
+                 "SRAM of equal area: 384 KB for 1.454 MB (recalled)", "fewer off-chip accesses than SRAM"),
+        compared(0.662, 1 - _forward(aware, "energy_J") / _forward(conventional, "energy_J"), counts,
+                 "less system energy than conventional refresh"),
+        compared(0.662, 1 - _forward(aware, "energy_J") / _forward(sram, "energy_J"), counts,
+                 "less system energy than SRAM"),
+    ]  # fmt: skip
+    return table(HEAD, rows)
+
+
+def _forward(result: StepResult, part: str) -> float:
+    return sum(
+        float(getattr(operation, part)) for operation in result.operations if operation.pass_ == Pass.FORWARD.value
+    )
+
+
+EYERISS_PJ = {
+    ("shared_glb", "read"): 18.18,
+    ("shared_glb", "write"): 14.14,
+    ("weights_spad", "read"): 1.98,
+    ("psum_spad", "read"): 0.25,
+    ("ifmap_spad", "read"): 0.20,
+}
+"""Accelergy's Eyeriss-like example, 65 nm, 8-bit words, an access of 64 bits to the global buffer."""
+
+
+def eyeriss() -> str:
+    """Energies per access of the Eyeriss-like example."""
+    machine = load_machine("eyeriss", {"word_bits": "8"})
+    rows = []
+    for (level, action), published in EYERISS_PJ.items():
+        energy = machine.storage(level).energy
+        ours = energy.read_J if action == "read" else energy.write_J
+        rows.append(compared(published, ours * 1e12, "our SRAM and register models", f"{level} {action}, pJ"))
+    rows.append(compared(0.208, machine.compute.energy_J * 1e12, "Horowitz, scaled to 65 nm", "8-bit MAC, pJ"))
+    dram_J = machine.storages[0].energy.read_J
+    rows.append(compared(512.0, dram_J * 1e12, "LPDDR4 at 8 pJ/bit", "dram, 64 bits, pJ"))
+    return table(HEAD, rows)
