@@ -1,0 +1,56 @@
+"""What Timeloop's rules that are not physics change for a training step on a machine (the table in docs/model.md).
+
+    python scripts/compare_rules.py [MACHINE [NETWORK]]
+
+Every operation keeps the mapping that is best under Timeloop's rules; only its cost is counted anew.
+"""
+
+import sys
+
+from camel_plugin import load_machine, load_network
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.cache import Cache, default_folder
+from camel_plugin.engine.jobs import Job, map_all
+from camel_plugin.engine.native.model import evaluate
+from camel_plugin.engine.native.rules import PHYSICAL, TIMELOOP, Rules
+from camel_plugin.schedule.residency import operation_machine, place
+
+RULES = {
+    "all rules (Timeloop)": TIMELOOP,
+    "without `forget_halo`": Rules(forget_halo=False),
+    "without `link_transfers`": Rules(link_transfers=False),
+    "without `count_gaps`": Rules(count_gaps=False),
+    "without all three": PHYSICAL,
+}
+
+
+def main(arch: str = "camel", net: str = "revresnet") -> None:
+    """Print the table."""
+    step, machine = load_network(net).step(), load_machine(arch)
+    placement = place(machine, step)
+    mapped = [operation for operation in step.operations if operation.problem is not None]
+    jobs = [Job(operation_machine(machine, placement, each), each.problem, each.name) for each in mapped]
+    found = map_all("native", jobs, objective=Objective.EDP, budget_s=60.0, cache=Cache(default_folder()))
+    first: tuple[float, ...] = ()
+    print("| rules | cycles | energy | accesses on chip | DRAM accesses |\n|---|---|---|---|---|")
+    for name, rules in RULES.items():
+        sums = [0.0] * 4
+        for operation, job, result in zip(mapped, jobs, found, strict=True):
+            cost = evaluate(job.machine, job.problem, result.mapping, rules)
+            words = {
+                level: sum(t.reads + t.fills + t.updates for t in stats.tensors.values()) * stats.utilized_instances
+                for level, stats in cost.levels.items()
+            }
+            off_chip = words.pop(machine.storages[0].name)
+            for position, value in enumerate((cost.cycles, cost.energy_J, sum(words.values()), off_chip)):
+                sums[position] += value * operation.repeats
+        first = first or tuple(sums)
+        print(
+            f"| {name} | "
+            + " | ".join(f"{value / own - 1:+.2%}" for value, own in zip(sums, first, strict=True))
+            + " |"
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
