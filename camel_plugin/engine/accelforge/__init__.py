@@ -15,13 +15,16 @@ from typing import Any
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.accelforge.result import read_figures, read_nodes
-from camel_plugin.engine.accelforge.specification import write_specification
-from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
+from camel_plugin.engine.base import Evaluation, MapResult, Objective
+from camel_plugin.engine.mapping import Mapping
 from camel_plugin.errors import EngineError
 from camel_plugin.workload.problem import Problem
 
 PYTHON_VARIABLE = "CAMEL_ACCELFORGE_PYTHON"
 HOW = "pip install 'camel-plugin[accelforge]' (Python 3.12 or newer) and graphviz"
+SCORE_S = 120.0
+"""Time given to the score of one mapping, which takes tenths of a second."""
 MAPPER = Path(__file__).with_name("mapper.py")
 
 
@@ -73,16 +76,12 @@ class AccelForgeEngine:
                 be true; names the folder with its console.
         """
         start = time.perf_counter()
-        folder = Path(tempfile.mkdtemp(prefix="camel-accelforge-"))
-        try:
-            rows = self._run(write_specification(machine, problem), folder, budget_s)
+        with _Folder(problem) as folder:
+            rows = folder.run("map", write_specification(machine, problem), budget_s)
             results = []
             for row in rows:
                 mapping = read_nodes(row["nodes"], machine, problem)
                 results.append((mapping, read_figures(row["figures"], mapping, machine, problem)))
-        except EngineError as error:
-            raise EngineError(f"{problem.name}: {error}; files and console are in {folder}") from error
-        shutil.rmtree(folder, ignore_errors=True)
         goal = Objective(objective)
         mapping, evaluation = min(
             results, key=lambda result: goal.of(result[1].energy_J, result[1].cycles * machine.cycle_s)
@@ -98,13 +97,42 @@ class AccelForgeEngine:
             wall_s=time.perf_counter() - start,
         )
 
-    def _run(self, specification: str, folder: Path, budget_s: float) -> list[dict[str, Any]]:
+    def evaluate(self, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
+        """What its model says of one of our mappings.
+
+        Raises:
+            EngineError: as for :meth:`map`.
+        """
+        text = write_specification(machine, problem) + write_mapping(mapping, machine, problem)
+        with _Folder(problem) as folder:
+            (row,) = folder.run("score", text, SCORE_S)
+            return read_figures(row["figures"], mapping, machine, problem)
+
+
+class _Folder:
+    """A folder of one run: AccelForge draws pictures into the current one. It stays when something fails."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.path = Path(tempfile.mkdtemp(prefix="camel-accelforge-"))
+
+    def __enter__(self) -> _Folder:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, EngineError):
+            raise EngineError(f"{self.problem.name}: {error}; files and console are in {self.path}") from error
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def run(self, task: str, specification: str, budget_s: float) -> list[dict[str, Any]]:
+        """Rows of the answer (EngineError if there is none)."""
+        folder = self.path
         (folder / "specification.yaml").write_text(specification, encoding="utf-8")
         command, _ = python()
         with (folder / "console.log").open("wb") as log:
             try:
                 answer = subprocess.run(  # noqa: S603
-                    [command, str(MAPPER), "specification.yaml", "answer.json"],
+                    [command, str(MAPPER), task, "specification.yaml", "answer.json"],
                     cwd=folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -113,7 +141,7 @@ class AccelForgeEngine:
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                raise EngineError(f"AccelForge's mapper did not finish within {budget_s:g} s") from None
+                raise EngineError(f"AccelForge did not finish within {budget_s:g} s") from None
         lines = (folder / "console.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if answer.returncode or not (folder / "answer.json").is_file():
             raise EngineError(f"AccelForge failed: {lines[-1] if lines else 'it printed nothing'}")

@@ -1,9 +1,9 @@
-"""AccelForge's mapper, run as a program: a specification in, its Pareto-optimal mappings out as JSON.
+"""AccelForge, run as a program: a specification in, its Pareto-optimal mappings out as JSON, or the given one's cost.
 
 It runs under whatever Python (3.12 or newer) has ``accelforge``, so it imports nothing else of this package. With no
 arguments it prints the version of ``accelforge``.
 
-    python mapper.py SPECIFICATION OUTPUT
+    python mapper.py (map|score) SPECIFICATION OUTPUT
 """
 
 from __future__ import annotations
@@ -33,18 +33,21 @@ def flat(node: Any) -> list[dict[str, Any]]:
 
 
 def main(arguments: list[str]) -> None:
-    """Map, or say which version there is."""
+    """Map, score, or say which version there is."""
     import accelforge
 
     if not arguments:
         print(version("accelforge"))
         return
-    specification, output = arguments
+    task, specification, output = arguments
     accelforge.set_n_parallel_jobs(1)
     spec = accelforge.Spec.from_yaml(specification)
-    spec.mapper.metrics = accelforge.Metrics.ENERGY | accelforge.Metrics.LATENCY
-    mappings = spec.map_workload_to_arch(print_progress=False)
     rows = []
+    if task == "score":
+        mappings = spec.evaluate_mapping()
+    else:
+        spec.mapper.metrics = accelforge.Metrics.ENERGY | accelforge.Metrics.LATENCY
+        mappings = spec.map_workload_to_arch(print_progress=False)
     for _, row in mappings.data.iterrows():
         tree = row[f"Total{SEPARATOR}mapping"]
         figures = {

@@ -7,8 +7,10 @@ widths. What cannot be said there is left out: constraints on temporal loops, th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.engine.mapping import Mapping
 from camel_plugin.workload.problem import Dataspace, Problem
 
 EINSUM = "Operation"
@@ -31,6 +33,82 @@ def write_specification(machine: Machine, problem: Problem) -> str:
     lines += ["  einsums:", f"  - name: {EINSUM}", "    tensor_accesses:"]
     lines += [f"    - {{name: {space.name}, {_projection(space)}}}" for space in problem.dataspaces]
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tensor's tile in a level."""
+
+    tensor: str
+    level: str
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """A loop at a node; temporal if it has no axis."""
+
+    dimension: str
+    factor: int
+    node: str
+    axis: str
+
+
+def write_mapping(mapping: Mapping, machine: Machine, problem: Problem) -> str:
+    """YAML text of a mapping, to stand behind a specification.
+
+    There a tile is fetched anew in every iteration of every loop outside it, here only when it changes. Its place is
+    therefore outside the loops that do not move it, and that of a tensor at home outside all loops.
+    """
+    left = problem.size
+    lines = ["mapping:", "  nodes:"]
+    for item in _placed(_sequence(mapping, machine, problem), machine, problem):
+        if isinstance(item, _Tile):
+            lines.append(f"  - !Storage {{tensors: [{item.tensor}], component: {item.level}}}")
+            continue
+        left[item.dimension] //= item.factor
+        what = f"rank_variable: {variable(item.dimension)}, tile_shape: {left[item.dimension]}"
+        if item.axis:
+            lines.append(f"  - !Spatial {{{what}, name: {item.axis}, component: {item.node}}}")
+        else:
+            lines.append(f"  - !Temporal {{{what}}}")
+    lines.append(f"  - !Compute {{einsum: {EINSUM}, component: {machine.compute.name}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _sequence(mapping: Mapping, machine: Machine, problem: Problem) -> Iterator[_Tile | _Loop]:
+    """Tiles and loops as the machine's nodes have them."""
+    for node in machine.nodes[:-1]:
+        loops = mapping.at(node.name)
+        if isinstance(node, Storage):
+            yield from (_Tile(space.name, node.name) for space in problem.dataspaces if space.name in loops.keep)
+        for name in loops.permutation:
+            axis = f"{node.name}_{'x' if name in loops.x_dims else 'y'}" if isinstance(node, Fanout) else ""
+            yield _Loop(name, loops.factor(name), node.name, axis)
+
+
+def _placed(items: Iterable[_Tile | _Loop], machine: Machine, problem: Problem) -> list[_Tile | _Loop]:
+    """The same with everything as far out as it may stand."""
+    result: list[_Tile | _Loop] = []
+    for item in items:
+        position = len(result)
+        if isinstance(item, _Tile) and machine.homes.get(item.tensor) == item.level:
+            position = 0
+        while position and _may_pass(item, result[position - 1], problem):
+            position -= 1
+        result.insert(position, item)
+    return result
+
+
+def _may_pass(item: _Tile | _Loop, outside: _Tile | _Loop, problem: Problem) -> bool:
+    """The item may as well stand outside this neighbour."""
+    if isinstance(item, _Loop):
+        # Places in space and steps in time may be walked in either order.
+        return (
+            bool(item.axis) and isinstance(outside, _Loop) and not outside.axis and outside.dimension != item.dimension
+        )
+    if isinstance(outside, _Tile):
+        return outside.tensor != item.tensor
+    return not outside.axis and outside.dimension not in problem.dataspace(item.tensor).dimensions
 
 
 def variable(dimension: str) -> str:
