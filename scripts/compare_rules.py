@@ -28,14 +28,17 @@ def main(arch: str = "camel", net: str = "revresnet") -> None:
     """Print the table."""
     step, machine = load_network(net).step(), load_machine(arch)
     placement = place(machine, step)
-    mapped = [operation for operation in step.operations if operation.problem is not None]
-    jobs = [Job(operation_machine(machine, placement, each), each.problem, each.name) for each in mapped]
+    jobs, repeats = [], []
+    for operation in step.operations:
+        if operation.problem is not None:
+            jobs.append(Job(operation_machine(machine, placement, operation), operation.problem, operation.name))
+            repeats.append(operation.repeats)
     found = map_all("native", jobs, objective=Objective.EDP, budget_s=60.0, cache=Cache(default_folder()))
     first: tuple[float, ...] = ()
     print("| rules | cycles | energy | accesses on chip | DRAM accesses |\n|---|---|---|---|---|")
     for name, rules in RULES.items():
         sums = [0.0] * 4
-        for operation, job, result in zip(mapped, jobs, found, strict=True):
+        for job, runs, result in zip(jobs, repeats, found, strict=True):
             cost = evaluate(job.machine, job.problem, result.mapping, rules)
             words = {
                 level: sum(t.reads + t.fills + t.updates for t in stats.tensors.values()) * stats.utilized_instances
@@ -43,7 +46,7 @@ def main(arch: str = "camel", net: str = "revresnet") -> None:
             }
             off_chip = words.pop(machine.storages[0].name)
             for position, value in enumerate((cost.cycles, cost.energy_J, sum(words.values()), off_chip)):
-                sums[position] += value * operation.repeats
+                sums[position] += value * runs
         first = first or tuple(sums)
         print(
             f"| {name} | "

@@ -24,7 +24,7 @@ from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.schedule.residency import operation_machine, place
 from camel_plugin.workload.network_file import load_network
 
-KEPT = ("architecture.yaml", "problem.yaml", "mapper.yaml", "mapping.yaml", "ERT.yaml", "console.log")
+KEPT: tuple[str, ...] = ("architecture.yaml", "problem.yaml", "mapper.yaml", "mapping.yaml", "ERT.yaml", "console.log")
 KEPT += tuple(f"timeloop-{tool}.{what}" for tool in ("mapper", "model") for what in ("map.yaml", "stats.txt"))
 
 
