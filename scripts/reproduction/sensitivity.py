@@ -57,7 +57,9 @@ def rows(runs: Runs) -> list[tuple[str, float, float, float, float, str]]:
         ]
         times = [other.latency_s / ours.latency_s for ours, other in pairs]
         energies = [other.energy_J / ours.energy_J for ours, other in pairs]
-        found.append((f"{name} = {values[0]} .. {values[1]}", times[0], times[1], energies[0], energies[1], "machine parameter"))
+        found.append(
+            (f"{name} = {values[0]} .. {values[1]}", times[0], times[1], energies[0], energies[1], "machine parameter")
+        )
     return found
 
 
