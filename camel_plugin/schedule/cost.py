@@ -131,7 +131,8 @@ def _vector(machine: Machine, step: Step, placement: Placement, operation: Opera
     written: dict[str, list[int]] = {}
     for moved, names in ((read, operation.reads), (written, operation.writes)):
         for name in dict.fromkeys(names):
-            moved.setdefault(placement.homes[name], []).append(step.tensors[name].elements)
+            words = operation.touched.get(name, step.tensors[name].elements)
+            moved.setdefault(placement.homes[name], []).append(words)
     levels = {
         storage.name: _stream(machine, storage.name, read.get(storage.name, ()), written.get(storage.name, ()))
         for storage in machine.storages

@@ -86,6 +86,16 @@ def test_a_vector_operation_moves_each_tensor_once():
     assert cost.dram_J == 0 and cost.dram_read_bytes == 0
 
 
+def test_a_vector_operation_moves_only_what_it_touches():
+    work = training_step()
+    whole = next(op for op in work.operations if op.problem is None and op.reads)
+    part = replace(whole, touched={whole.reads[0]: 4})
+    arch, homes = machine(), place(machine(), work)
+    before, after = (operation_cost(arch, work, homes, operation, None) for operation in (whole, part))
+    moved = [sum(level.read_words for level in cost.levels.values()) for cost in (before, after)]
+    assert moved[0] - moved[1] == work.tensors[whole.reads[0]].elements - 4 > 0
+
+
 def test_it_is_bound_by_the_slowest_memory():
     # act passes 2 words a cycle each way: 72 cycles for 144 words.
     assert costs(machine(act_bandwidth=2), "relu").cycles == 72
