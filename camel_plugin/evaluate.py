@@ -10,6 +10,7 @@ everything --account------------> lifetimes, refresh, totals
 from __future__ import annotations
 
 import functools
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,13 +26,22 @@ from camel_plugin.engine.jobs import Job, Progress, map_all
 from camel_plugin.errors import InputError
 from camel_plugin.plugins import load
 from camel_plugin.report.specs import machine_files, problem_files
-from camel_plugin.result import LevelResult, LifetimeResult, OperationResult, StepResult, TensorResult, total
+from camel_plugin.result import (
+    LevelResult,
+    LifetimeResult,
+    OperationResult,
+    StepResult,
+    TensorResult,
+    run_totals,
+    total,
+)
 from camel_plugin.schedule.account import account
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.ledger import OperationAccount
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.plan import Plan
 from camel_plugin.schedule.refresh.base import RefreshPolicy
+from camel_plugin.schedule.remedies import LevelLifetimes
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
 from camel_plugin.workload.network_file import load_network
@@ -56,6 +66,8 @@ def compare(
     refresh: str = "lifetime",
     temperature_C: float | None = None,
     objective: str = "edp",
+    dataset: int | None = None,
+    epochs: float | None = None,
     engine: str = "native",
     budget_s: float = 10.0,
     workers: int | None = None,
@@ -77,6 +89,8 @@ def compare(
         refresh: registered refresh policy.
         temperature_C: of every machine, in place of their own.
         objective: ``edp``, ``energy`` or ``latency`` of each operation.
+        dataset: samples of an epoch, for totals of an epoch.
+        epochs: until the target accuracy; with ``dataset`` gives time and energy to accuracy.
         engine: registered engine.
         budget_s: wall-clock budget of the mapper for one distinct problem.
         workers: processes, default one a core.
@@ -89,6 +103,8 @@ def compare(
         EngineError: the engine failed.
     """
     policy: RefreshPolicy = load("refresh", refresh)()
+    if epochs is not None and dataset is None:
+        raise InputError("epochs of what?", field="epochs", value=epochs, suggestion="give dataset, its samples")
     try:
         goal = Objective(objective)
     except ValueError:
@@ -138,7 +154,7 @@ def compare(
         if len(found) > 1:
             rows = tried(found, [(outcome.totals.latency_s, outcome.totals.energy_J) for outcome in outcomes])
             best = replace(best, settings={**best.settings, "schedule_search": rows})
-        results.append(best)
+        results.append(replace(best, run=run_totals(best.totals, network.batch, dataset, epochs)))
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}
     problems = problem_files(step_of(results[0].settings["micro_batch"]))
     return replace(results[0], baselines=tuple(results[1:]), files={**files, **problems})
@@ -219,7 +235,8 @@ class _Plan:
                 for entry in accounts.tensors
             ],
             coverage=asdict(step.coverage),
-            notes=_notes(machine, placement),
+            notes=[*_notes(machine, placement), *map(_lifetime_note, accounts.lifetimes)],
+            lifetimes=[_lifetimes(level) for level in accounts.lifetimes],
             unconfirmed=machine.unconfirmed,
             published=machine.published,
         )
@@ -269,6 +286,37 @@ def _versions(machine: Machine, step: Step) -> dict[str, str]:
         "step_sha256": content_key(step.operations, step.tensors),
     }
     return {"python": platform.python_version(), **packages, **content}
+
+
+def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
+    return {
+        "level": level.level,
+        "retention_s": level.retention_s,
+        "histogram": [
+            {"below_retentions": None if math.isinf(edge) else edge, "share_of_rows": share}
+            for edge, share in level.histogram.items()
+        ],
+        "outliving": [asdict(remedy) for remedy in level.outliving],
+    }
+
+
+def _lifetime_note(level: LevelLifetimes) -> str:
+    """What is refreshed most in a level, and what would spare it."""
+    young = sum(share for edge, share in level.histogram.items() if edge <= 1)
+    note = f"{young:.0%} of the rows written in {level.level} die within {level.retention_s * 1e6:.3g} us"
+    if not level.outliving:
+        return note
+    first = level.outliving[0]
+    helps = [
+        f"{first.temperature_C} C" if first.temperature_C is not None else "",
+        f"micro-batch {first.micro_batch}" if first.micro_batch is not None else "",
+        f"an array {first.array:.3g} times larger" if first.array is not None else "",
+    ]
+    remedy = " or ".join(filter(None, helps)) or "no temperature, micro-batch or array"
+    return (
+        f"{note}; most refreshed: {first.tensor} ({first.refresh_J:.2g} J, lives {first.lifetime_s * 1e6:.3g} us), "
+        f"which {remedy} would spare"
+    )
 
 
 def _notes(machine: Machine, placement: Placement) -> list[str]:

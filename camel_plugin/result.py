@@ -6,6 +6,7 @@ plain sums. The parts compute + dynamic (on chip) + leakage + refresh + DRAM mak
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,8 @@ class StepResult:
         notes: what was decided on the way: what spills and why.
         unconfirmed: assumed or recalled constants that the numbers hang on, with where they come from.
         published: what the machine's authors report, a reference and not a target.
+        lifetimes: eDRAM level -> retention time, histogram of lifetimes, and what outlives it with what would help.
+        run: energy and time of a sample, an iteration, an epoch and until the target, as far as they were asked for.
         baselines: the same for the machines it is compared with.
         files: Timeloop v0.4 files behind the result, relative path -> text; not part of ``result.json``.
     """
@@ -185,6 +188,8 @@ class StepResult:
     notes: Sequence[str] = ()
     unconfirmed: Sequence[str] = ()
     published: str = ""
+    lifetimes: Sequence[Mapping[str, Any]] = ()
+    run: Mapping[str, float] = field(default_factory=dict)
     baselines: Sequence[StepResult] = field(default_factory=tuple)
     files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -252,3 +257,21 @@ def total(operations: Sequence[OperationResult], *, peak_onchip_bytes: float, ar
         peak_onchip_bytes=peak_onchip_bytes,
         area_m2=area_m2,
     )
+
+
+def run_totals(totals: Totals, batch: int, samples: int | None, epochs: float | None) -> dict[str, float]:
+    """Energy and time of a training run of equal steps.
+
+    Args:
+        totals: of one step.
+        batch: samples of the step.
+        samples: of the data set; the last step of an epoch may be partly filled and is counted whole.
+        epochs: until the target accuracy, which gives TTA and ETA (time and energy to accuracy).
+    """
+    times = {"sample": 1 / batch, "iteration": 1.0}
+    if samples is not None:
+        times["epoch"] = float(math.ceil(samples / batch))
+        if epochs is not None:
+            times["target"] = times["epoch"] * epochs
+    found = {f"{name}_latency_s": totals.latency_s * steps for name, steps in times.items()}
+    return {**found, **{f"{name}_energy_J": totals.energy_J * steps for name, steps in times.items()}}

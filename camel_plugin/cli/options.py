@@ -54,6 +54,10 @@ MicroBatchOrAuto = Annotated[
 DepthFirst = Annotated[
     OrderName, typer.Option(help="How far a micro-batch runs before the next one; cut: least traffic; auto: all.")
 ]
+Dataset = Annotated[int | None, typer.Option(min=1, metavar="SAMPLES", help="Samples of an epoch, for its totals.")]
+Epochs = Annotated[
+    float | None, typer.Option(min=0.0, help="Epochs to the target accuracy: time and energy to it (with --dataset).")
+]
 ScheduleOption = Annotated[Schedule | None, typer.Option(help="Training schedule.")]
 Refresh = Annotated[
     str, typer.Option(help="Refresh policy: conventional, occupied, lifetime, none or a registered one.")

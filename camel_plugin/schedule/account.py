@@ -20,6 +20,7 @@ from camel_plugin.schedule.lifetime import lifetimes
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.refresh.activity import LevelActivity, activities
 from camel_plugin.schedule.refresh.base import RefreshPolicy
+from camel_plugin.schedule.remedies import LevelLifetimes, level_lifetimes
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.workload.step import Step
 
@@ -32,6 +33,7 @@ class StepAccount:
         operations: in execution order.
         tensors: by first use.
         policy: name of the refresh policy.
+        lifetimes: of each eDRAM level, against its retention time.
         latency_s: of the step.
         refresh_count: row refreshes.
         refresh_J: of all levels.
@@ -41,6 +43,7 @@ class StepAccount:
     operations: tuple[OperationAccount, ...]
     tensors: tuple[TensorAccount, ...]
     policy: str
+    lifetimes: tuple[LevelLifetimes, ...] = ()
 
     @property
     def latency_s(self) -> float:
@@ -106,6 +109,7 @@ def account(
         tuple(ledger.operation(operation, costs[operation.name]) for operation in step.operations),
         tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
         policy.name,
+        tuple(level_lifetimes(machine, step, activity, costs) for activity in levels.values()),
     )
 
 

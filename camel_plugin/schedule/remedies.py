@@ -1,0 +1,165 @@
+"""Why data are refreshed, and what would spare it: lifetimes against the retention time, tensor by tensor.
+
+Three changes are computed for each tensor that outlives the retention time, each with the schedule and the mappings as
+they are: the die temperature at which its cells retain for as long, the micro-batch if time goes with samples, and the
+array if operations get faster until a memory port holds them up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from camel_plugin.arch.machine import Machine
+from camel_plugin.components.scaling import TEMPERATURE_C, current_ratio
+from camel_plugin.schedule.cost import OperationCost
+from camel_plugin.schedule.lifetime import Lifetime
+from camel_plugin.schedule.refresh.activity import LevelActivity
+from camel_plugin.workload.step import Step
+
+EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0, math.inf)
+"""Upper ends of the classes of the histogram, in retention times."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Data that need refresh, and what would make them need none.
+
+    Attributes:
+        tensor: its name.
+        lifetime_s: the longest of its data.
+        row_refreshes: in the step, floor(lifetime / retention) for each of its rows.
+        refresh_J: energy of these.
+        temperature_C: whole degrees at or below which its cells retain as long; None if no temperature does.
+        micro_batch: the largest one with which it dies in time; None if none does.
+        array: how many times larger the array must be; None if a memory port takes too long already.
+    """
+
+    tensor: str
+    lifetime_s: float
+    row_refreshes: int
+    refresh_J: float
+    temperature_C: int | None
+    micro_batch: int | None
+    array: float | None
+
+
+@dataclass(frozen=True)
+class LevelLifetimes:
+    """Lifetimes in one eDRAM level.
+
+    Attributes:
+        level: its name.
+        retention_s: of its cells.
+        histogram: upper end in retention times -> share of the rows written that live up to so long.
+        outliving: what needs refresh, the dearest first; a tensor and the tiles of it count as one.
+    """
+
+    level: str
+    retention_s: float
+    histogram: Mapping[float, float]
+    outliving: tuple[Remedy, ...]
+
+
+def level_lifetimes(
+    machine: Machine, step: Step, activity: LevelActivity, costs: Mapping[str, OperationCost]
+) -> LevelLifetimes:
+    """The report of one level.
+
+    Args:
+        machine: as specified.
+        step: the step.
+        activity: what the level holds.
+        costs: of one run of every operation, refresh left out.
+    """
+    written = dict.fromkeys(EDGES, 0.0)
+    worst: dict[str, Lifetime] = {}
+    refreshes: dict[str, int] = {}
+    for data in activity.lifetimes:
+        held = activity.rows(data.words) * data.instances
+        for span in data.spans:
+            edge = next(edge for edge in EDGES if activity.periods(span.cycles) < edge)
+            written[edge] += held * span.times
+            count = held * span.times * activity.refreshes(span.cycles)
+            refreshes[data.tensor] = refreshes.get(data.tensor, 0) + count
+        if data.tensor not in worst or worst[data.tensor].cycles < data.cycles:
+            worst[data.tensor] = data
+    total = sum(written.values()) or 1.0
+    remedies = [
+        _remedy(machine, step, activity, costs, worst[name], count) for name, count in refreshes.items() if count
+    ]
+    return LevelLifetimes(
+        activity.storage.name,
+        activity.refresh.retention_s,
+        {edge: rows / total for edge, rows in written.items()},
+        tuple(sorted(remedies, key=lambda remedy: -remedy.row_refreshes)),
+    )
+
+
+def _remedy(
+    machine: Machine,
+    step: Step,
+    activity: LevelActivity,
+    costs: Mapping[str, OperationCost],
+    data: Lifetime,
+    count: int,
+) -> Remedy:
+    return Remedy(
+        data.tensor,
+        data.cycles * machine.cycle_s,
+        count,
+        count * activity.refresh.row_energy_J,
+        _temperature(machine, activity, data.cycles),
+        _micro_batch(step, activity, data.cycles),
+        _array(machine, activity, costs, data),
+    )
+
+
+def _temperature(machine: Machine, activity: LevelActivity, cycles: int) -> int | None:
+    """Retention follows the leakage of the cells (exact at the yield for which the retention time was published)."""
+    coldest, hottest = map(int, TEMPERATURE_C)
+    if machine.temperature_C > hottest:
+        return None
+    for degrees in range(math.ceil(machine.temperature_C) - 1, coldest - 1, -1):
+        longer = 1 / current_ratio(machine.temperature_C, degrees)
+        if activity.periods(cycles) < longer:
+            return degrees
+    return None
+
+
+def _micro_batch(step: Step, activity: LevelActivity, cycles: int) -> int | None:
+    """The largest divisor of the batch with which the data die in time, if time goes with samples."""
+    sizes = (size for size in range(step.micro_batch - 1, 0, -1) if step.batch % size == 0)
+    return next((size for size in sizes if activity.periods(cycles) * size < step.micro_batch), None)
+
+
+def _array(
+    machine: Machine, activity: LevelActivity, costs: Mapping[str, OperationCost], data: Lifetime
+) -> float | None:
+    """The least factor of more multiply-accumulate units with which the data die in time, in steps of a tenth."""
+    longest = max(data.spans, key=lambda span: span.cycles)
+    stop = longest.written + longest.cycles
+    shares = [
+        ((min(end, stop) - max(start, longest.written)) / max(1, end - start), costs[name])
+        for name, start, end in activity.timeline.runs(longest.written, stop)
+    ]
+    units = machine.instances(machine.compute.name)
+
+    def lasts(factor: float) -> float:
+        return sum(share * _held_up(cost, units, factor) for share, cost in shares)
+
+    if lasts(math.inf) >= activity.period_cycles:
+        return None
+    factor = 1.0
+    while lasts(factor) >= activity.period_cycles:
+        factor += 0.1
+    return round(factor, 1)
+
+
+def _held_up(cost: OperationCost, units: int, factor: float) -> float:
+    """Cycles of an operation on an array ``factor`` times larger: its ports and vector lanes stay what they are."""
+    ports = max((traffic.port_cycles for traffic in cost.levels.values()), default=0.0)
+    if not cost.macs:
+        return float(cost.cycles)
+    return max(ports, cost.macs / units / factor, cost.cycles / factor)
