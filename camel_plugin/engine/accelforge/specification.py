@@ -95,6 +95,8 @@ def _placed(items: Iterable[_Tile | _Loop], machine: Machine, problem: Problem) 
             position = 0
         while position and _may_pass(item, result[position - 1], problem):
             position -= 1
+        while position < len(result) and isinstance(result[position], _Tile):
+            position += 1
         result.insert(position, item)
     return result
 

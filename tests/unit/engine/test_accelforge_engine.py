@@ -11,7 +11,8 @@ from camel_plugin.arch import load_machine
 from camel_plugin.arch.v04 import read_machine, read_problem
 from camel_plugin.engine import accelforge
 from camel_plugin.engine.accelforge import AccelForgeEngine
-from camel_plugin.engine.accelforge.specification import write_specification
+from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
+from camel_plugin.engine.mapping import Mapping, NodeMapping
 from camel_plugin.errors import EngineError
 from camel_plugin.workload.problem import Dataspace, Problem
 
@@ -168,3 +169,29 @@ def test_what_a_specification_says_of_camel():
     # Lanes only reduce.
     assert "name: lane_y, fanout: 9, loop_bounds: [{expression: over_M | over_P, operator: '==', value: 1}]" in text
     assert "INPUTS1: 2 * over_P" in text
+
+
+def test_a_tile_stands_outside_the_loops_that_do_not_move_it():
+    mapping = Mapping(
+        (
+            NodeMapping("dram", {"K": 16, "N": 2}, ("K", "N"), keep=frozenset({"A", "B", "Z"})),
+            NodeMapping("buffer", {"N": 2, "M": 2}, ("N", "M"), keep=frozenset({"A", "Z"})),
+            NodeMapping("pe", {"M": 4}, ("M",), x_dims=frozenset({"M"})),
+        )
+    )
+    text = write_mapping(mapping, MACHINE, PROBLEM)
+    assert text.splitlines()[2:] == [
+        "  - !Storage {tensors: [A], component: dram}",
+        "  - !Storage {tensors: [B], component: dram}",
+        "  - !Storage {tensors: [Z], component: dram}",
+        "  - !Temporal {rank_variable: over_K, tile_shape: 1}",
+        "  - !Storage {tensors: [A], component: buffer}",  # N, which stands outside the buffer, does not move A
+        "  - !Temporal {rank_variable: over_N, tile_shape: 2}",
+        "  - !Storage {tensors: [Z], component: buffer}",
+        "  - !Temporal {rank_variable: over_N, tile_shape: 1}",
+        "  - !Temporal {rank_variable: over_M, tile_shape: 4}",
+        "  - !Spatial {rank_variable: over_M, tile_shape: 1, name: pe_x, component: pe}",
+        "  - !Compute {einsum: Operation, component: mac}",
+    ]
+    at_home = write_mapping(mapping, MACHINE.with_homes({"Z": "buffer"}), PROBLEM).splitlines()
+    assert at_home[5] == "  - !Storage {tensors: [Z], component: buffer}"
