@@ -8,7 +8,6 @@ best cuts of all follow by dynamic programming over the places where a branch of
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -28,17 +27,26 @@ def best_cut(machine: Machine, step: Step) -> Step:
     labels = starts(parts(step, "branch"))
     heads = [0, *(i for i, j in zip(labels, [*labels[1:], len(looped)], strict=True) if i and _works(looped[i:j]))]
     model = _Model(machine, step, looped, heads)
-    least, came_from = [0.0], [0]
     costs = [model.costs(first) for first in range(len(heads))]
-    for stop in range(1, len(heads) + 1):
+    return cut(step, [heads[start] for start in least_costs(costs)[1]])
+
+
+def least_costs(costs: Sequence[Sequence[float]]) -> tuple[float, list[int]]:
+    """The cheapest way to cut a row of atoms into stretches, and where the stretches start.
+
+    Args:
+        costs: ``costs[first][length - 1]`` of each stretch.
+    """
+    least, came_from = [0.0], [0]
+    for stop in range(1, len(costs) + 1):
         total, start = min((least[first] + costs[first][stop - first - 1], first) for first in range(stop))
         least.append(total)
         came_from.append(start)
-    cuts, stop = [], len(heads)
+    starts_, stop = [], len(costs)
     while stop > 0:
         stop = came_from[stop]
-        cuts.append(heads[stop])
-    return cut(step, cuts)
+        starts_.append(stop)
+    return least[-1], starts_[::-1]
 
 
 def _works(operations: Sequence[Operation]) -> bool:
@@ -71,7 +79,10 @@ class _Model:
         self.value_room = holders.room(TensorKind.ACTIVATION) * (1 - WORKING_SHARE)
         stops = [*heads[1:], len(looped)]
         self.atoms = [_atom(step, looped[i:j]) for i, j in zip(heads, stops, strict=True)]
-        self.crossing = [(at, self.words[name]) for name, at in _users(step, looped, stops).items() if len(at) > 1]
+        self.crossing: list[list[tuple[str, list[int]]]] = [[] for _ in heads]
+        for name, at in _users(step, looped, stops).items():
+            for atom in at if len(at) > 1 else ():
+                self.crossing[atom].append((name, at))
         self.refresh = _refresh_run_cycles(machine, holders)
         lanes, units = vector_unit(machine).lanes, machine.instances(machine.compute.name)
         self.cycles = [
@@ -84,6 +95,8 @@ class _Model:
         weights: dict[str, int] = {}
         gradients: dict[str, int] = {}
         held = [0] * len(self.atoms)
+        used: dict[str, int] = {}
+        border = 0
         found = []
         for last in range(first, len(self.atoms)):
             atom = self.atoms[last]
@@ -91,14 +104,12 @@ class _Model:
                 weights[name] = weights.get(name, 0) + uses
             for name, uses in atom.gradients.items():
                 gradients[name] = gradients.get(name, 0) + uses
-            border = 0
-            for at, words in self.crossing:
-                used = bisect_right(at, last) - bisect_left(at, first)
-                if used < len(at):
-                    border += words * (used > 0)
-                elif at[-1] == last:
+            for name, at in self.crossing[last]:
+                used[name] = used.get(name, 0) + 1
+                border += self.words[name] * ((used[name] == 1) - (used[name] == len(at)))
+                if used[name] == len(at):
                     for index in range(at[0], last + 1):
-                        held[index] += words
+                        held[index] += self.words[name]
             peak = max(self.atoms[i].inner_words + held[i] for i in range(first, last + 1))
             worth = sum(self.cycles[first : last + 1]) < self.refresh
             gradient_room = self.value_room - peak if worth else 0.0

@@ -1,5 +1,6 @@
 """Orders of a step: what runs when, what waits, and a replay of memory row by row."""
 
+import itertools
 import math
 from collections import Counter
 
@@ -14,7 +15,7 @@ from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.lifetime import lifetimes
 from camel_plugin.schedule.liveness import groups
 from camel_plugin.schedule.order import ORDERS, ordered
-from camel_plugin.schedule.partition import best_cut
+from camel_plugin.schedule.partition import _Model, best_cut, least_costs
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.refresh.lifetime import LifetimeRefresh
 from camel_plugin.schedule.timeline import make_timeline
@@ -294,3 +295,20 @@ def test_a_step_of_one_micro_batch_has_one_order(order):
     assert [op.name for op in _placed(machine(), work, order).step.operations if op.kind not in MOVES] == [
         op.name for op in work.operations
     ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_steps(), st.integers(1, 40), st.integers(1, 20))
+def test_the_best_cut_beats_every_other_by_its_own_measure(work, act, weight):
+    looped = [op for op in work.operations if op.repeats > 1]
+    if not looped:
+        return
+    # No operation has a problem here, so the model may cut nowhere by itself: let it cut between any two operations.
+    model = _Model(machine(act, weight), work, looped, range(len(looped)))
+    costs = [model.costs(first) for first in range(len(looped))]
+    least = min(
+        sum(costs[start][stop - start - 1] for start, stop in itertools.pairwise((0, *cuts, len(looped))))
+        for count in range(len(looped))
+        for cuts in itertools.combinations(range(1, len(looped)), count)
+    )
+    assert least_costs(costs)[0] == pytest.approx(least)
