@@ -88,4 +88,5 @@ def _renamed(operation: Operation, names: dict[str, str]) -> Operation:
         reads=tuple(names.get(name, name) for name in operation.reads),
         writes=tuple(names.get(name, name) for name in operation.writes),
         roles={space: names.get(name, name) for space, name in operation.roles.items()},
+        touched={names.get(name, name): words for name, words in operation.touched.items()},
     )

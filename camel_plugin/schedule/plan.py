@@ -60,6 +60,8 @@ def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
     for name, operations in users(step).items():
         kind = step.tensors[name].kind
         uses = [(index[op.name], op) for op in operations if op.repeats > 1]
+        if any(name in op.touched for op in operations):
+            continue  # fetching the whole for the sake of a part does not pay
         if kind is TensorKind.WEIGHT and len(looped) > 1:
             yield from (
                 Stay(name, loop.start, loop.stop, each_run=False)

@@ -175,22 +175,24 @@ class _Placer:
         return self._result(reasons)
 
     def _value(self, name: str) -> tuple[float, int, int]:
-        traffic = sum(self._uses(name)) / self.ranges[name].copies
-        return traffic / self._alive(name), -self.words[name], -self.ranges[name].first
+        held = self.step.tensors[name].elements * self.ranges[name].copies * self._alive(name)
+        return sum(self._saved(name)) / held, -self.words[name], -self.ranges[name].first
 
-    def _uses(self, name: str) -> tuple[int, int]:
-        """Reads and writes of the outermost level in a step that the tensor saves when it rests on chip."""
-        reads = writes = 0
+    def _saved(self, name: str) -> tuple[int, int]:
+        """Reads and writes that the outermost level is spared in a step when the tensor rests on chip."""
+        read = written = 0
+        whole, block = self.step.tensors[name].elements, self.machine.storages[0].block_words
         for operation in self.users[name]:
+            accesses = math.ceil(operation.touched.get(name, whole) / block) * operation.repeats
             # A copy costs what moves it: a load reads the outermost level once, a store writes it once.
             if operation.kind == LOAD and name in operation.writes:
-                reads -= operation.repeats
+                read -= accesses
             elif operation.kind == STORE and name in operation.reads:
-                writes -= operation.repeats
+                written -= accesses
             else:
-                reads += operation.repeats * (name in operation.reads)
-                writes += operation.repeats * (name in operation.writes)
-        return reads, writes
+                read += accesses * (name in operation.reads)
+                written += accesses * (name in operation.writes)
+        return read, written
 
     def _alive(self, name: str) -> float:
         """Cycles of a step during which the tensor exists, at full utilisation."""
@@ -207,9 +209,8 @@ class _Placer:
     def _saved_J(self, name: str) -> float:
         """Energy of the accesses to the outermost level that a resident tensor saves."""
         outermost = self.machine.storages[0]
-        accesses = math.ceil(self.step.tensors[name].elements / outermost.block_words)
-        reads, writes = self._uses(name)
-        return accesses * (reads * outermost.energy.read_J + writes * outermost.energy.write_J)
+        read, written = self._saved(name)
+        return read * outermost.energy.read_J + written * outermost.energy.write_J
 
     def _elapsed(self) -> list[float]:
         """Cycles before each operation, all runs, at full utilisation."""
