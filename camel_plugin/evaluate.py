@@ -23,7 +23,8 @@ from camel_plugin.arch.v04.mapping_file import write_mapping
 from camel_plugin.engine.base import MapResult, Objective
 from camel_plugin.engine.cache import Cache, content_key
 from camel_plugin.engine.jobs import Job, Progress, map_all
-from camel_plugin.errors import InputError
+from camel_plugin.engine.timeloop.energies import with_accelergy_energies
+from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.plugins import load
 from camel_plugin.report.specs import machine_files, problem_files
 from camel_plugin.result import (
@@ -63,12 +64,14 @@ def compare(
     micro_batch: int | str | None = None,
     depth_first: str = "network",
     schedule: str | None = None,
+    strict: bool = False,
     refresh: str = "lifetime",
     temperature_C: float | None = None,
     objective: str = "edp",
     dataset: int | None = None,
     epochs: float | None = None,
     engine: str = "native",
+    energies: str = "builtin",
     budget_s: float = 10.0,
     workers: int | None = None,
     cache: Cache | None = None,
@@ -86,12 +89,14 @@ def compare(
         depth_first: how far a micro-batch runs before the next one starts: ``network``, ``stage``, ``block``, ``none``
             (one operation), ``cut`` (where the estimated traffic is least) or ``auto`` (all of them are tried).
         schedule: ``store-all``, ``checkpoint`` or ``reversible``.
+        strict: refuse networks with operators that are not modelled.
         refresh: registered refresh policy.
         temperature_C: of every machine, in place of their own.
         objective: ``edp``, ``energy`` or ``latency`` of each operation.
         dataset: samples of an epoch, for totals of an epoch.
         epochs: until the target accuracy; with ``dataset`` gives time and energy to accuracy.
         engine: registered engine.
+        energies: ``builtin`` component models, or ``accelergy``: what the installed Accelergy says of the same files.
         budget_s: wall-clock budget of the mapper for one distinct problem.
         workers: processes, default one a core.
         cache: of mapping results; None for none.
@@ -115,9 +120,18 @@ def compare(
         load_machine(arch, overrides if position == 0 else None, temperature_C=temperature_C)
         for position, arch in enumerate(archs)
     ]
+    if energies == "accelergy":
+        machines = [with_accelergy_energies(machine) for machine in machines]
+    elif energies != "builtin":
+        raise UnknownNameError("source of energies", energies, ("accelergy", "builtin"), field="energies")
     searched = micro_batch == AUTO
     network = load_network(
-        net, input=input, batch=batch, micro_batch=None if searched else _size(micro_batch), schedule=schedule
+        net,
+        input=input,
+        batch=batch,
+        micro_batch=None if searched else _size(micro_batch),
+        schedule=schedule,
+        strict=strict or None,
     )
 
     @functools.cache
@@ -136,6 +150,7 @@ def compare(
         "batch": network.batch,
         "refresh": refresh,
         "objective": goal.value,
+        "energies": energies,
         "budget_s": budget_s,
     }
     results = []

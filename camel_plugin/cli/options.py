@@ -39,6 +39,13 @@ class ObjectiveName(StrEnum):
     LATENCY = "latency"
 
 
+class Energies(StrEnum):
+    """Who says what an access costs."""
+
+    BUILTIN = "builtin"
+    ACCELERGY = "accelergy"
+
+
 Arch = Annotated[str, typer.Option(help="Machine: a name of `camel list`, a machine file, or Timeloop v0.4 files.")]
 Net = Annotated[str, typer.Option(help="Network: a name of `camel list`, a network file, or package.module:factory.")]
 MaybeNet = Annotated[str | None, typer.Option("--net", help="Network whose problems are written too.")]
@@ -68,6 +75,8 @@ Engine = Annotated[str, typer.Option(help="Engine that maps: native, or another 
 BUDGET_S = 10.0
 """Default wall-clock budget of the mapper for one distinct problem."""
 
+EnergiesOption = Annotated[Energies, typer.Option(help="Component models: ours, or the installed Accelergy's.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse operators that are not modelled.")]
 Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Mapping time of one distinct problem.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default one a core.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result.json, operations.csv, mappings ...")]

@@ -17,7 +17,7 @@ def problems_command(
     batch: options.Batch = None,
     micro_batch: options.MicroBatch = None,
     schedule: options.ScheduleOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse operators that are not modelled.")] = False,
+    strict: options.Strict = False,
 ) -> None:
     """Write every distinct problem of a training step, and which operation of which pass uses which."""
     import sys
