@@ -196,7 +196,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read = [(t, self.values[self.value_of(t)].role) for t in tensors]
         if base != "bernoulli" and all(role is ValueRole.CONSTANT for _, role in read):
             return True
-        return not any(t.is_floating_point() for t in (*tensors, *results))
+        return not any(t.is_floating_point() or t.is_complex() for t in (*tensors, *results))
 
     def _add(
         self,
