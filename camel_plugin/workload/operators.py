@@ -15,8 +15,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 VIEWS = _words(
-    "view _unsafe_view view_as_real view_as_complex reshape permute transpose t unsqueeze squeeze alias view_as flatten "
-    "unflatten contiguous lift_fresh expand_as movedim swapaxes"
+    "view _unsafe_view reshape permute transpose t unsqueeze squeeze alias view_as flatten view_as_real "
+    "view_as_complex unflatten contiguous lift_fresh expand_as movedim swapaxes"
 )
 """Other names for the same data: no cost."""
 

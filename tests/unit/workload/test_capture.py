@@ -316,7 +316,7 @@ def test_chains_of_blocks_keep_their_streams_apart():
 def test_complex_values_are_no_constants():
     """A Fourier transform is not modelled; it must not cut the layer before it off from the loss either."""
     module = Calls(lambda m, x: torch.fft.fft2(m.conv(x)).real.mean((2, 3)), conv=nn.Conv2d(3, 4, 1))
-    graph = capture(module, (3, 8, 8))
+    graph = capture(module, (1, 3, 8, 8))
     assert [note.partition(" ")[0] for note in graph.unsupported] == ["_fft_c2c"]
     step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
     assert any(op.pass_ is Pass.WEIGHT_GRAD and op.kind == "conv2d" for op in step.operations)
