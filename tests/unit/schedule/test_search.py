@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schedule_builders import machine, step, training_step, vector
+
+from camel_plugin.errors import UnknownNameError
+from camel_plugin.result import Totals, run_totals
+from camel_plugin.schedule.cost import operation_cost
+from camel_plugin.schedule.estimate import estimate
+from camel_plugin.schedule.order import ORDERS, ordered
+from camel_plugin.schedule.plan import plan
+from camel_plugin.schedule.search import micro_batches, search, tried
+
+
+def chain(micro_batch=1, batch=8, words=12, ops=4):
+    """Vector operations in a row; a micro-batch of m samples has m times the words."""
+    names = [f"v{i}" for i in range(ops)]
+    reads = ["x", *names[:-1]]
+    work = step(
+        [
+            vector(f"l.{i}.op", (source, f"w{i}"), (name,), words * micro_batch, repeats=batch // micro_batch)
+            for i, (source, name) in enumerate(zip(reads, names, strict=True))
+        ],
+        x=("input", (micro_batch, words)),
+        **dict.fromkeys(names, ("activation", (micro_batch, words))),
+        **{f"w{i}": ("weight", (40,)) for i in range(ops)},
+    )
+    return replace(work, batch=batch, micro_batch=micro_batch)
+
+
+def test_divisors():
+    assert micro_batches(12) == [1, 2, 3, 4, 6, 12]
+
+
+def test_the_most_promising_comes_first_and_equal_orders_once():
+    found = search(machine(60, 30), chain, [1, 2, 4, 8], "auto", "energy")
+    values = [candidate.estimate.energy_J for candidate in found]
+    assert values == sorted(values)
+    # With one micro-batch all orders are one.
+    assert sum(candidate.micro_batch == 8 for candidate in found) <= 1
+    assert len({(c.micro_batch, c.plan.step.borders) for c in found}) == len(found)
+
+
+def test_the_search_stops_when_larger_micro_batches_promise_less():
+    asked = []
+
+    def step_of(size):
+        asked.append(size)
+        return chain(size, batch=64, words=400)
+
+    search(machine(80, 60), step_of, micro_batches(64), "network", "energy")
+    assert asked == [1, 2, 4] or len(asked) < 7
+
+
+def test_an_unknown_order_is_refused_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="block"):
+        search(machine(), chain, [1], "blok", "edp")
+
+
+def test_the_report_of_a_search_shows_estimates_and_what_was_found():
+    found = search(machine(60, 30), chain, [1, 2], "auto", "edp")
+    rows = tried(found, [(1.0, 2.0)])
+    assert rows[0]["latency_s"] == 1.0 and rows[0]["energy_J"] == 2.0
+    assert all("latency_s" not in row for row in rows[1:]) and len(rows) == len(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(ORDERS))
+def test_the_estimate_is_a_bound_that_vector_operations_meet(act, weight, order):
+    # Each tensor moves once: closed form and account must count the same words; cycles round up.
+    placed = plan(machine(act, weight), ordered(chain(2), order))
+    costs = [
+        (operation_cost(placed.machine, placed.step, placed.placement, op, None), op.repeats)
+        for op in placed.step.operations
+    ]
+    found = estimate(placed)
+    moved = sum((cost.dram_read_bytes + cost.dram_written_bytes) * runs for cost, runs in costs)
+    assert found.dram_bytes <= moved
+    assert found.latency_s <= sum(cost.latency_s * runs for cost, runs in costs) * (1 + 1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 16), st.integers(1, 10))
+def test_in_a_roomy_machine_every_order_has_the_compulsory_traffic(c, p):
+    # What comes from outside is read where it is used; nothing else goes off chip but waiting values that do not fit.
+    work = training_step(c, p, repeats=4)
+    placed = plan(machine(10**6, 10**6), ordered(work, "none"))
+    outside = {name for name, home in placed.placement.homes.items() if home == "dram"}
+    assert outside == {"x"}
+
+
+def test_totals_of_a_run():
+    zero = dict.fromkeys(Totals.__dataclass_fields__, 0)
+    totals = Totals(**{**zero, "latency_s": 0.5, "energy_J": 2.0})
+    # 100 samples in steps of 8 are 13 steps, the last one partly filled.
+    found = run_totals(totals, 8, 100, 3)
+    assert found["sample_energy_J"] == 0.25 and found["epoch_latency_s"] == 6.5
+    assert found["target_latency_s"] == 19.5 and found["target_energy_J"] == 78.0
+    assert "epoch_energy_J" not in run_totals(totals, 8, None, None)
