@@ -52,12 +52,23 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def compared(published: float | str, ours: float, hangs_on: str, what: str) -> tuple[object, ...]:
-    """A row: what, published, ours, ratio, verdict, assumption."""
+def compared(
+    published: float | str, ours: float, hangs_on: str, what: str, *, factor: bool = False
+) -> tuple[object, ...]:
+    """A row: what, published, ours, ratio, verdict, assumption.
+
+    Args:
+        published: figure, or empty if there is none.
+        ours: computed.
+        hangs_on: the assumption.
+        what: the figure in words.
+        factor: the figure is an advantage, so that the other side of 1 is the opposite.
+    """
     if isinstance(published, str):
         return what, published, ours, "", "", hangs_on
     ratio = ours / published
-    return what, published, ours, ratio, verdict(ratio), hangs_on
+    opposite = factor and (published - 1) * (ours - 1) < 0
+    return what, published, ours, ratio, "**opposite**" if opposite else verdict(ratio), hangs_on
 
 
 def verdict(ratio: float) -> str:

@@ -30,37 +30,51 @@ ENERGIES: Mapping[str, tuple[Part, str]] = {
 }
 """Energies enter linearly at fixed mappings: the part of the result that each scales, and the constants behind it."""
 
-PARAMETERS = {
-    "dram_transfer_rate": ("1600e6", "6400e6"),
-    "activation_blocks_per_bank": ("1", "2"),
-    "weight_blocks_per_bank": ("1", "2"),
-    "accumulator_words": ("1", "2"),
-    "accumulator_bits": ("16", "64"),
-    "weight_register_blocks": ("1", "2"),
-    "vector_lanes_per_column": ("4", "18"),
+ARCHS = ("camel", "camel-sram")
+PARAMETERS: Mapping[str, tuple[Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]]] = {
+    **{
+        f"{name} = {low} .. {high}": ({arch: {name: low} for arch in ARCHS}, {arch: {name: high} for arch in ARCHS})
+        for name, low, high in (
+            ("dram_transfer_rate", "1600e6", "6400e6"),
+            ("activation_blocks_per_bank", "1", "2"),
+            ("weight_blocks_per_bank", "1", "2"),
+            ("accumulator_words", "1", "2"),
+            ("accumulator_bits", "16", "64"),
+            ("weight_register_blocks", "1", "2"),
+            ("vector_lanes_per_column", "4", "18"),
+        )
+    },
+    "throughput of the array, half the rows .. twice": (
+        {"camel": {"array_rows": "3"}, "camel-sram": {"array_rows": "2"}},
+        {"camel": {"array_rows": "12"}, "camel-sram": {"array_rows": "8"}},
+    ),
 }
 """Unconfirmed machine parameters, halved (where that is possible) and doubled; mapped anew."""
 
 
-def rows(runs: Runs) -> list[tuple[str, float, float, float, float, str]]:
-    """Name, time ratio and energy ratio at half and at double the constant, constants behind it."""
-    edram, sram = (runs(arch, NET, depth_first=ORDER) for arch in ("camel", "camel-sram"))
+def rows(runs: Runs) -> list[tuple[str, float, float, float, float, float, float, str]]:
+    """Name; time ratio, energy ratio and FI's energy ratio, each at half and at double the constant; what is behind."""
+    edram, sram, other = (runs(arch, net, depth_first=ORDER) for arch, net in RATIOS)
     time = sram.totals.latency_s / edram.totals.latency_s
     found = []
     for name, (part, behind) in ENERGIES.items():
-        low, high = (_energy(sram, part, factor) / _energy(edram, part, factor) for factor in (0.5, 2.0))
-        found.append((name, time, time, low, high, behind))
+        own, same, fine = ([_energy(each, part, factor) for factor in (0.5, 2.0)] for each in (edram, sram, other))
+        energies = [value / first for values in (same, fine) for value, first in zip(values, own, strict=True)]
+        found.append((name, time, time, *energies, behind))
     for name, values in PARAMETERS.items():
-        pairs = [
-            [runs(arch, NET, depth_first=ORDER, overrides={name: value}).totals for arch in ("camel", "camel-sram")]
-            for value in values
-        ]
-        times = [other.latency_s / ours.latency_s for ours, other in pairs]
-        energies = [other.energy_J / ours.energy_J for ours, other in pairs]
-        found.append(
-            (f"{name} = {values[0]} .. {values[1]}", times[0], times[1], energies[0], energies[1], "machine parameter")
-        )
+        times, same, fine = [], [], []
+        for overrides in values:
+            ours, equal, tuned = (
+                runs(arch, net, depth_first=ORDER, overrides=overrides[arch]).totals for arch, net in RATIOS
+            )
+            times.append(equal.latency_s / ours.latency_s)
+            same.append(equal.energy_J / ours.energy_J)
+            fine.append(tuned.energy_J / ours.energy_J)
+        found.append((name, *times, *same, *fine, "machine parameter"))
     return found
+
+
+RATIOS = (("camel", NET), ("camel-sram", NET), ("camel-sram", "dudnn-fi-resnet50"))
 
 
 def _energy(result: StepResult, part: Part, factor: float) -> float:
@@ -70,14 +84,31 @@ def _energy(result: StepResult, part: Part, factor: float) -> float:
 def section(runs: Runs, folder: Path) -> str:
     """Table, and a plot where matplotlib is installed."""
     found = rows(runs)
-    head = ("constant", "time ratio at half", "at double", "energy ratio at half", "at double", "behind it")
+    head = (
+        "constant",
+        "time at half",
+        "at double",
+        "energy at half",
+        "at double",
+        "FI energy at half",
+        "at double",
+        "behind it",
+    )
     text = table(head, found)
     if _plot(found, runs, folder / "sensitivity.svg"):
         text += "\n![Energy ratio against each constant](sensitivity.svg)\n"
-    return text
+    assumed = sorted(
+        {*runs("camel", NET, depth_first=ORDER).unconfirmed, *runs("camel-sram", NET, depth_first=ORDER).unconfirmed}
+    )
+    return (
+        text
+        + "\nUnconfirmed constants behind these two machines:\n\n"
+        + "\n".join(f"- {each}" for each in assumed)
+        + "\n"
+    )
 
 
-def _plot(found: list[tuple[str, float, float, float, float, str]], runs: Runs, path: Path) -> bool:
+def _plot(found: list[tuple[str, float, float, float, float, float, float, str]], runs: Runs, path: Path) -> bool:
     try:
         import matplotlib as mpl
     except ImportError:
@@ -90,7 +121,7 @@ def _plot(found: list[tuple[str, float, float, float, float, str]], runs: Runs, 
     base = sram.energy_J / edram.energy_J
     ordered = sorted(found, key=lambda row: abs(row[4] - row[3]))
     figure_, axes = plt.subplots(figsize=(8, 0.35 * len(found) + 1))
-    for position, (name, _, _, low, high, _) in enumerate(ordered):
+    for position, (name, _, _, low, high, *_) in enumerate(ordered):
         axes.barh(position, high - low, left=low, color="tab:blue")
         axes.text(max(low, high), position, f" {name}", va="center", fontsize=7)
     axes.axvline(base, color="black", linewidth=1)
