@@ -27,6 +27,7 @@ from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.plugins import load
 from camel_plugin.report.specs import machine_files, problem_files
+from camel_plugin.report.units import quantity
 from camel_plugin.result import (
     LevelResult,
     LifetimeResult,
@@ -318,7 +319,7 @@ def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
 def _lifetime_note(level: LevelLifetimes) -> str:
     """What is refreshed most in a level, and what would spare it."""
     young = sum(share for edge, share in level.histogram.items() if edge <= 1)
-    note = f"{young:.0%} of the rows written in {level.level} die within {level.retention_s * 1e6:.3g} us"
+    note = f"{young:.0%} of the rows written in {level.level} die within {quantity(level.retention_s, 's')}"
     if not level.outliving:
         return note
     first = level.outliving[0]
@@ -329,7 +330,8 @@ def _lifetime_note(level: LevelLifetimes) -> str:
     ]
     remedy = " or ".join(filter(None, helps)) or "no temperature, micro-batch or array"
     return (
-        f"{note}; most refreshed: {first.tensor} ({first.refresh_J:.2g} J, lives {first.lifetime_s * 1e6:.3g} us), "
+        f"{note}; most refreshed: {first.tensor} ({quantity(first.refresh_J, 'J')}, "
+        f"lives {quantity(first.lifetime_s, 's')}), "
         f"which {remedy} would spare"
     )
 
