@@ -80,11 +80,12 @@ def _words(runs: Runs, net: str) -> str:
         return f"{getattr(found[name], part) / getattr(full, part):.2f}"
 
     stored, same = "not reversible: everything is stored", "SRAM of the same capacity, twice the area"
+    half = "half the eDRAM, bandwidth kept"
     return (
         f"- Reversibility: storing all takes {against(stored, 'latency_s')} x the time, "
         f"{against(stored, 'dram_bytes')} x the DRAM traffic and {against(stored)} x the energy.\n"
         f"- eDRAM: SRAM of the same capacity takes {against(same)} x the energy; half the eDRAM at the same bandwidth "
-        f"{against('half the eDRAM, bandwidth kept')} x, with {against('half the eDRAM, bandwidth kept', 'dram_bytes')} "
+        f"{against(half)} x, with {against(half, 'dram_bytes')} "
         f"x the DRAM traffic.\n"
         f"- Array: 4x4 takes {against('array 4x4', 'latency_s')} x the time and {against('array 4x4')} x the energy.\n"
         f"- Refresh: conventional refresh takes {against('refresh: conventional', 'latency_s')} x the time and "

@@ -12,36 +12,36 @@ INTRODUCTION = """# Validation against published figures
 
 Made by `python scripts/reproduce_camel.py` (camel-plugin {version}): every number in a table is computed by that
 command but those in the column *published*. No constant was chosen to make a row fit. *agrees*: within 20 %; *same
-order*: within a factor of 3; **differs**: further away; **opposite**: on the other side of 1, what helps there hurts
-here. Figures marked as recalled are unconfirmed.
+order*: within a factor of 3; **differs**: further away; **opposite**: on the other side of 1, what helps there
+hurts here. Figures marked as recalled are unconfirmed.
 
 What is checked elsewhere and agrees exactly: cycles, access counts and energy of mappings against Timeloop
 ([model.md](model.md)), multiply-accumulates and parameters of the networks against their papers
 ([workloads.md](workloads.md)). [ingredients.md](ingredients.md) changes one factor of CAMEL at a time.
 
-In short: the factors of DuDNN on CAMEL over a fine-tuned network on the SRAM machine come out near the published ones,
-and they come from training a small branch instead of a whole network. CAMEL's advantage in *time* over the SRAM machine
-with the same network comes out too. Its advantage in *energy* does not: at 100 C most data rest longer than 3.35 us and
-are refreshed, and our eDRAM model spends about as much energy on an access as our SRAM model. RANA's share of refreshes
-removed comes out.
+In short: the factors of DuDNN on CAMEL over a fine-tuned network on the SRAM machine come out near the published
+ones, and they come from training a small branch instead of a whole network. CAMEL's advantage in *time* over the
+SRAM machine with the same network comes out too. Its advantage in *energy* does not: at 100 C most data rest longer
+than 3.35 us and are refreshed, and our eDRAM model spends about as much energy on an access as our SRAM model.
+RANA's share of refreshes removed comes out.
 """
 
 TABLE_V = """## Lifetimes (CAMEL, Table V)
 
 Published: 2.66 to 3.10 us and no refresh for four smaller models, 3.40 to 4.13 us and one refresh for the larger
-ones, at a retention time of 3.35 us. *Formula* is CAMEL's own for convolutions, B Cin W H k^2 / R, on the largest layer
-of our branch at 324 MAC a cycle; the other columns are lifetimes from our mappings, for all data of the branch in
-eDRAM, tiles included.
+ones, at a retention time of 3.35 us. *Formula* is CAMEL's own for convolutions, B Cin W H k^2 / R, on the largest
+layer of our branch at 324 MAC a cycle; the other columns are lifetimes from our mappings, for all data of the
+branch in eDRAM, tiles included.
 """
 
 TABLE_V_TEXT = """
 The sizes of the branch cannot be read in the paper; ours are assumed such that the formula falls into the published
-range, so that column tests nothing but arithmetic. Where we do not agree is the meaning of a lifetime. The formula has
-no output channels in it: it is the time in which one output channel is computed. A layer's input is read until its
-*last* output channel is done, and a forward activation until its block's gradient, so that data which rest on chip
-live longer by the number of output channels and more. Partial sums, tiles and short-lived intermediates die within 3.35 us,
-whole activations do not, in any order of whole operations. Lifetimes like the published ones need producer and consumer
-to be fused tile by tile, which this model does not do.
+range, so that column tests nothing but arithmetic. Where we do not agree is the meaning of a lifetime. The formula
+has no output channels in it: it is the time in which one output channel is computed. A layer's input is read until
+its *last* output channel is done, and a forward activation until its block's gradient, so that data which rest on
+chip live longer by the number of output channels and more. Partial sums, tiles and short-lived intermediates die
+within 3.35 us, whole activations do not, in any order of whole operations. Lifetimes like the published ones need
+producer and consumer to be fused tile by tile, which this model does not do.
 """
 
 ARRAY_TEXT = """
@@ -50,29 +50,30 @@ published figures do not follow work over throughput either, and what else chang
 """
 
 TEMPERATURE_TEXT = """
-Refresh does not rise with temperature throughout: a tensor is kept in eDRAM only where its refresh costs less than the
-DRAM traffic that it saves, so that a hotter machine keeps less there and moves more.
+Refresh does not rise with temperature throughout: a tensor is kept in eDRAM only where its refresh costs less than
+the DRAM traffic that it saves, so that a hotter machine keeps less there and moves more.
 """
 
 HEADLINES_TEXT = """
-Time: the SRAM machine has 16 elements to CAMEL's 36, hence up to 2.25 times; it is less where a step waits for buffers
-or refresh. Energy: see the parts. Leaving refresh out altogether does not bring the published factor either, so it does
-not hang on the policy. It would take an eDRAM access that costs far less than an SRAM access, which the 16 nm macro that
-our model is anchored on does not show, or DRAM traffic that the SRAM machine has and CAMEL has not; with the order cut where traffic is least on each, that
-difference is small, since most of the traffic (weights, and activations of the backbone) is that of both. Published factors for TTA and ETA also contain the number of steps to the target, which is equal
-where the network is.
+Time: the SRAM machine has 16 elements to CAMEL's 36, hence up to 2.25 times; it is less where a step waits for
+buffers or refresh. Energy: see the parts. Leaving refresh out altogether does not bring the published factor
+either, so it does not hang on the policy. It would take an eDRAM access that costs far less than an SRAM access,
+which the 16 nm macro that our model is anchored on does not show, or DRAM traffic that the SRAM machine has and
+CAMEL has not; with the order cut where traffic is least on each, that difference is small, since most of the
+traffic (weights, and activations of the backbone) is that of both. Published factors for TTA and ETA also contain
+the number of steps to the target, which is equal where the network is.
 """
 
 RANA_TEXT = """
-Forward pass of ResNet-50, batch 1; RANA's mean is over four networks. Off-chip accesses fall less here because weights,
-which dominate them at batch 1, are read once with either memory. Refresh is a small part of the energy here even when
-conventional: DDR3 outweighs it.
+Forward pass of ResNet-50, batch 1; RANA's mean is over four networks. Off-chip accesses fall less here because
+weights, which dominate them at batch 1, are read once with either memory. Refresh is a small part of the energy
+here even when conventional: DDR3 outweighs it.
 """
 
 EYERISS_TEXT = """
-All on-chip energies are higher than in Accelergy's example, which takes them from CACTI and Aladdin tables; ours are
-anchored on published macros and scaled by node. Machines that share our models can be compared; absolute energies hold
-to a factor of a few.
+All on-chip energies are higher than in Accelergy's example, which takes them from CACTI and Aladdin tables; ours
+are anchored on published macros and scaled by node. Machines that share our models can be compared; absolute
+energies hold to a factor of a few.
 """
 
 
