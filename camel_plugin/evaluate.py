@@ -170,7 +170,8 @@ def compare(
         if len(found) > 1:
             rows = tried(found, [(outcome.totals.latency_s, outcome.totals.energy_J) for outcome in outcomes])
             best = replace(best, settings={**best.settings, "schedule_search": rows})
-        results.append(replace(best, run=run_totals(best.totals, network.batch, dataset, epochs)))
+        run = run_totals(best.totals, network.batch, dataset, epochs)
+        results.append(replace(best, run=run, notes=[*best.notes, *_run_notes(run)]))
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}
     problems = problem_files(step_of(results[0].settings["micro_batch"]))
     return replace(results[0], baselines=tuple(results[1:]), files={**files, **problems})
@@ -302,6 +303,15 @@ def _versions(machine: Machine, step: Step) -> dict[str, str]:
         "step_sha256": content_key(step.operations, step.tensors),
     }
     return {"python": platform.python_version(), **packages, **content}
+
+
+def _run_notes(run: Mapping[str, float]) -> list[str]:
+    named = {"epoch": "an epoch", "target": "until the target (TTA, ETA)"}
+    return [
+        f"{words}: {run[f'{name}_latency_s']:.4g} s, {run[f'{name}_energy_J']:.4g} J"
+        for name, words in named.items()
+        if f"{name}_latency_s" in run
+    ]
 
 
 def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
