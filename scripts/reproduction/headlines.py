@@ -158,7 +158,7 @@ def eyeriss() -> str:
             compared(
                 published,
                 ours * 1e12,
-                "our SRAM and register models (other macros than Accelergy's)",
+                "the published figure is for 32 nm",
                 f"{level} {action}, pJ",
             )
         )
