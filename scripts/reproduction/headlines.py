@@ -60,7 +60,15 @@ def parts(runs: Runs) -> str:
             stalls = sum(op.stall_cycles for op in result.operations) / found.cycles
             rows.append((net, arch, *(value * 1e3 for value in energies), f"{stalls:.0%}"))
     head = ("network", "machine", "compute mJ", "on chip", "leakage", "refresh", "DRAM", "all", "refresh stalls")
-    return table(head, rows)
+    edram, sram = (
+        load_machine("camel").storage("act_edram").energy,
+        load_machine("camel-sram").storage("act_sram").energy,
+    )
+    return table(head, rows) + (
+        f"\nA block of 58 bits costs {edram.read_J * 1e12:.3g} pJ to read and {edram.write_J * 1e12:.3g} pJ to write in "
+        f"the eDRAM of camel, {sram.read_J * 1e12:.3g} and {sram.write_J * 1e12:.3g} pJ in the SRAM of camel-sram, which "
+        "has half the capacity.\n"
+    )
 
 
 NETS = (
