@@ -212,7 +212,7 @@ class Tree:
             energy = _excess(words, storage) * storage.energy.read_J
         return energy if filled is storage else energy + _excess(again, filled) * filled.energy.write_J
 
-    # -- helpers -----------------------------------------------------------------------------------------------
+    # -- details -----------------------------------------------------------------------------------------------
 
     def _order_number(self, order: Order) -> int:
         if order not in self._numbers:
