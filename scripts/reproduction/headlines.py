@@ -49,7 +49,7 @@ def parts(runs: Runs) -> str:
         for arch in ("camel", "camel-sram"):
             result = runs(arch, net, depth_first=ORDER)
             found = result.totals
-            energies = (
+            joules = (
                 found.compute_J,
                 found.dynamic_J,
                 found.leakage_J,
@@ -57,18 +57,20 @@ def parts(runs: Runs) -> str:
                 found.dram_J,
                 found.energy_J,
             )
+            machine = load_machine(arch)
+            used = found.macs / found.cycles / machine.instances(machine.compute.name)
             stalls = sum(op.stall_cycles for op in result.operations) / found.cycles
-            rows.append((net, arch, *(value * 1e3 for value in energies), f"{stalls:.0%}"))
-    head = ("network", "machine", "compute mJ", "on chip", "leakage", "refresh", "DRAM", "all", "refresh stalls")
-    edram, sram = (
-        load_machine("camel").storage("act_edram").energy,
-        load_machine("camel-sram").storage("act_sram").energy,
+            rows.append((net, arch, *(value * 1e3 for value in joules), f"{stalls:.0%}", f"{used:.0%}"))
+    energies = ("compute mJ", "on chip", "leakage", "refresh", "DRAM", "all")
+    return table(("network", "machine", *energies, "refresh stalls", "array in use"), rows) + (
+        f"\nA block of 58 bits, read and written, costs {_block_pJ('camel', 'act_edram')} in the eDRAM of camel and "
+        f"{_block_pJ('camel-sram', 'act_sram')} in the SRAM of camel-sram, which has half the capacity.\n"
     )
-    return table(head, rows) + (
-        f"\nA block of 58 bits costs {edram.read_J * 1e12:.3g} pJ to read and {edram.write_J * 1e12:.3g} pJ to write in "
-        f"the eDRAM of camel, {sram.read_J * 1e12:.3g} and {sram.write_J * 1e12:.3g} pJ in the SRAM of camel-sram, which "
-        "has half the capacity.\n"
-    )
+
+
+def _block_pJ(arch: str, level: str) -> str:
+    energy = load_machine(arch).storage(level).energy
+    return f"{energy.read_J * 1e12:.3g} and {energy.write_J * 1e12:.3g} pJ"
 
 
 NETS = (

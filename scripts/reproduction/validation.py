@@ -22,8 +22,8 @@ What is checked elsewhere and agrees exactly: cycles, access counts and energy o
 In short: the factors of DuDNN on CAMEL over a fine-tuned network on the SRAM machine come out near the published
 ones, mostly because a small branch is trained instead of a whole network: they hardly test the machine. CAMEL's
 advantage in *time* over the SRAM machine with the same network comes out too. Its advantage in *energy* does not: at
-100 C most data rest longer than 3.35 us and are refreshed, and neither eDRAM accesses nor DRAM traffic make up for
-that. RANA's share of refreshes removed comes out, its energy does not.
+100 C much of the data rests longer than 3.35 us and is refreshed, and neither cheaper accesses nor less DRAM traffic
+make up for that. RANA's share of refreshes removed comes out, its energy does not.
 """
 
 TABLE_V = """## Lifetimes (CAMEL, Table V)
@@ -55,12 +55,12 @@ the DRAM traffic that it saves, so that a hotter machine keeps less there and mo
 """
 
 HEADLINES_TEXT = """
-Time: the SRAM machine has 16 elements to CAMEL's 36, hence up to 2.25 times; it is less where a step waits for buffers
-or refresh. Energy: leaving refresh out altogether does not bring the published factor either, so it does not hang on
-the policy alone. It would take cheaper eDRAM accesses than those of the 16 nm macro that our model is anchored on, or
-DRAM traffic that the SRAM machine has and CAMEL has not. With the order cut where traffic is least on each machine,
-that difference is small. Published factors for TTA and ETA also contain the number of steps to the target, which is
-equal where the network is.
+Time: the SRAM machine has 16 elements to CAMEL's 36, hence up to 2.25 times; it is less where CAMEL's array is used
+worse (perfect factors only: an extent of 16 fills 4 of 6 rows) or refresh stalls. Energy: leaving refresh out
+altogether does not bring the published factor either, so it does not hang on the policy alone. An access is somewhat
+cheaper in our eDRAM, but an array that is used worse makes more of them; and DRAM traffic, which the paper counts on,
+differs little once the order is cut where it is least on each machine. Published factors for TTA and ETA also contain
+the number of steps to the target, which is equal where the network is.
 """
 
 NETWORKS_TEXT = """
