@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from camel_plugin.result import StepResult
 
@@ -52,11 +53,11 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Mapping[str, str]], Mapping[str, Map
 """Unconfirmed machine parameters, halved (where that is possible) and doubled; mapped anew."""
 
 
-def rows(runs: Runs) -> list[tuple[str, float, float, float, float, float, float, str]]:
+def rows(runs: Runs) -> list[tuple[Any, ...]]:
     """Name; time ratio, energy ratio and FI's energy ratio, each at half and at double the constant; what is behind."""
     edram, sram, other = (runs(arch, net, depth_first=ORDER) for arch, net in RATIOS)
     time = sram.totals.latency_s / edram.totals.latency_s
-    found = []
+    found: list[tuple[Any, ...]] = []
     for name, (part, behind) in ENERGIES.items():
         own, same, fine = ([_energy(each, part, factor) for factor in (0.5, 2.0)] for each in (edram, sram, other))
         energies = [value / first for values in (same, fine) for value, first in zip(values, own, strict=True)]
