@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from camel_plugin.arch.machine import Fanout, Machine, Storage
 from camel_plugin.schedule.banks import Block
@@ -54,8 +55,17 @@ class Placement:
 
     def residents(self, level: str, operation: str) -> tuple[str, ...]:
         """Tensors that live in ``level`` during ``operation``, operands and results included."""
-        index = self.index[operation]
-        return tuple(name for name, home in self.homes.items() if home == level and index in self.ranges[name])
+        return self._present[self.index[operation]].get(level, ())
+
+    @cached_property
+    def _present(self) -> list[dict[str, tuple[str, ...]]]:
+        """Of each operation, level -> residents. Looked up for every operation and level of long steps."""
+        present: list[dict[str, tuple[str, ...]]] = [{} for _ in self.index]
+        for name, level in self.homes.items():
+            live = self.ranges[name]
+            for here in present[live.first : live.last + 1]:
+                here[level] = (*here.get(level, ()), name)
+        return present
 
 
 def shared_storages(machine: Machine) -> tuple[Storage, ...]:
