@@ -65,6 +65,7 @@ def compare(
     micro_batch: int | str | None = None,
     depth_first: str = "network",
     schedule: str | None = None,
+    training: Mapping[str, Any] | None = None,
     strict: bool = False,
     refresh: str = "lifetime",
     temperature_C: float | None = None,
@@ -90,6 +91,8 @@ def compare(
         depth_first: how far a micro-batch runs before the next one starts: ``network``, ``stage``, ``block``, ``none``
             (one operation), ``cut`` (where the estimated traffic is least) or ``auto`` (all of them are tried).
         schedule: ``store-all``, ``checkpoint`` or ``reversible``.
+        training: further settings of the recipe in place of the network file's, name -> value or text:
+            ``optimizer``, ``trainable``, ``precision`` ..., see :mod:`camel_plugin.workload.recipe`.
         strict: refuse networks with operators that are not modelled.
         refresh: registered refresh policy.
         temperature_C: of every machine, in place of their own.
@@ -132,6 +135,7 @@ def compare(
         batch=batch,
         micro_batch=None if searched else _size(micro_batch),
         schedule=schedule,
+        training=training,
         strict=strict or None,
     )
 
@@ -148,6 +152,7 @@ def compare(
     )
     settings = {
         "schedule": network.schedule,
+        "training": network.recipe,
         "batch": network.batch,
         "refresh": refresh,
         "objective": goal.value,

@@ -51,6 +51,14 @@ Net = Annotated[str, typer.Option(help="Network: a name of `camel list`, a netwo
 MaybeNet = Annotated[str | None, typer.Option("--net", help="Network whose problems are written too.")]
 Baselines = Annotated[list[str] | None, typer.Option("--baseline", help="Machine to compare with; repeatable.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Machine parameter.")]
+Training = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Recipe setting: optimizer, trainable, checkpoint_blocks, checkpoint_bytes, reversible, precision, "
+        "precision.KIND; repeatable.",
+    ),
+]
 Input = Annotated[str | None, typer.Option(metavar="C,H,W", help="Shape of one sample, in place of the file's.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Samples of one step.")]
 MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples of one run of an operation.")]
@@ -85,7 +93,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print result.json and noth
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Map anew, and store nothing.")]
 
 
-def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
+def parse_settings(settings: Sequence[str] | None, option: str = "--set") -> dict[str, str]:
     """``KEY=VALUE`` strings as a dict.
 
     Raises:
@@ -95,10 +103,10 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, str]:
     for entry in settings or ():
         key, separator, value = entry.partition("=")
         if not separator or not key.strip():
-            raise InputError("not KEY=VALUE", field="--set", value=entry)
+            raise InputError("not KEY=VALUE", field=option, value=entry)
         key = key.strip()
         if parsed.get(key, value) != value:
-            raise InputError(f"{key} is set twice", field="--set", value=entry, suggestion="give it once")
+            raise InputError(f"{key} is set twice", field=option, value=entry, suggestion="give it once")
         parsed[key] = value
     return parsed
 

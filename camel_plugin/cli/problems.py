@@ -17,6 +17,7 @@ def problems_command(
     batch: options.Batch = None,
     micro_batch: options.MicroBatch = None,
     schedule: options.ScheduleOption = None,
+    training: options.Training = None,
     strict: options.Strict = False,
 ) -> None:
     """Write every distinct problem of a training step, and which operation of which pass uses which."""
@@ -32,6 +33,7 @@ def problems_command(
         batch=batch,
         micro_batch=micro_batch,
         schedule=schedule.value if schedule else None,
+        training=options.parse_settings(training, "--training"),
         strict=strict or None,
     )
     step = network.step()

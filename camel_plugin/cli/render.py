@@ -14,6 +14,7 @@ def render_command(
     batch: options.Batch = None,
     micro_batch: options.MicroBatch = None,
     schedule: options.ScheduleOption = None,
+    training: options.Training = None,
     out: options.Out = None,
 ) -> None:
     """Write the Timeloop v0.4 architecture, its energies and, with --net, every distinct problem."""
@@ -39,6 +40,7 @@ def render_command(
             batch=batch,
             micro_batch=micro_batch,
             schedule=schedule.value if schedule else None,
+            training=options.parse_settings(training, "--training"),
         )
         files |= problem_files(network.step())
     for path in export.add(out, files):

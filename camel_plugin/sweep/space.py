@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from camel_plugin.errors import InputError, UnknownNameError
+from camel_plugin.workload.recipe import read_training
 
 _OPTION = "--axis"
 
@@ -27,6 +28,9 @@ _ARGUMENTS = {
 }
 """Axis as the command line names it -> keyword argument of ``evaluate``."""
 
+_TRAINING = "training."
+"""What an axis over a setting of the training recipe begins with."""
+
 _WHOLE = {"batch", "micro_batch"}
 _NUMBERS = {*_WHOLE, "temperature_C"}
 
@@ -36,7 +40,7 @@ class Axis:
     """One thing that is varied.
 
     Attributes:
-        key: keyword argument of ``evaluate``, or name of a machine parameter.
+        key: keyword argument of ``evaluate``, ``training.`` and a setting of the recipe, or a machine parameter.
         values: in the order given, none twice.
         is_parameter: whether ``key`` is a machine parameter, given to ``evaluate`` among its ``overrides``.
     """
@@ -87,6 +91,9 @@ def parse_axis(text: str, parameters: Collection[str], choices: Mapping[str, Col
             "not an axis", field=_OPTION, value=text, suggestion="write KEY=v1,v2,v3 or KEY=first:last:count"
         )
     key = _ARGUMENTS.get(name.replace("_", "-").removesuffix("-C"))
+    if key is None and name.startswith(_TRAINING):
+        read_training({name.removeprefix(_TRAINING): _entries(name, written)[0]})
+        key = name
     if key is None and name not in parameters:
         raise UnknownNameError("axis", name, {*_ARGUMENTS, *parameters}, field=_OPTION)
     entries = _entries(name, written)
@@ -118,7 +125,13 @@ def product(axes: Sequence[Axis], fixed: Mapping[str, Any]) -> list[Point]:
     for values in itertools.product(*(axis.values for axis in axes)):
         arguments, overrides = dict(fixed), dict(fixed.get("overrides") or {})
         for axis, value in zip(axes, values, strict=True):
-            (overrides if axis.is_parameter else arguments)[axis.key] = value
+            if axis.is_parameter:
+                overrides[axis.key] = value
+            elif axis.key.startswith(_TRAINING):
+                recipe = {**(arguments.get("training") or {}), axis.key.removeprefix(_TRAINING): value}
+                arguments["training"] = recipe
+            else:
+                arguments[axis.key] = value
         points.append(Point({**arguments, "overrides": overrides}, dict(zip(labels, values, strict=True))))
     return points
 

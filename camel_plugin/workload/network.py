@@ -60,6 +60,21 @@ class Network:
     description: str = ""
     source: str = ""
 
+    @property
+    def recipe(self) -> dict[str, object]:
+        """How it is trained, beside schedule, batch and micro-batch: what matters under its schedule."""
+        settings: dict[str, object] = {"optimizer": self.optimizer}
+        if self.trainable:
+            settings["trainable"] = list(self.trainable)
+        if self.precision:
+            settings["precision"] = dict(self.precision)
+        if self.schedule == "reversible":
+            settings["reversible"] = self.reversible
+        if self.schedule == "checkpoint":
+            limits = {"checkpoint_blocks": self.checkpoint_blocks, "checkpoint_bytes": self.checkpoint_bytes}
+            settings |= {name: limit for name, limit in limits.items() if limit is not None}
+        return settings
+
     @cached_property
     def graph(self) -> Graph:
         """The forward pass of one micro-batch (imports torch, runs the network's code).

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml
-from camel_plugin.errors import SpecError, UnknownNameError, WorkloadError, nearest
+from camel_plugin.errors import InputError, SpecError, UnknownNameError, WorkloadError, nearest
 from camel_plugin.plugins import load, registered
 from camel_plugin.resources import find
 from camel_plugin.workload.inputs import DTYPES, InputTensor
 from camel_plugin.workload.network import Network
 from camel_plugin.workload.optimizers import OPTIMIZERS
 from camel_plugin.workload.precision import bits_by_kind
+from camel_plugin.workload.recipe import FIELD, Training, read_training
 from camel_plugin.workload.training import REVERSIBLE, SCHEDULES
 
 if TYPE_CHECKING:
@@ -28,17 +29,6 @@ if TYPE_CHECKING:
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Training(_Strict):
-    schedule: str = "store-all"
-    micro_batch: PositiveInt = 1
-    optimizer: str = "sgd"
-    trainable: list[str] = Field(default_factory=list)
-    checkpoint_blocks: PositiveInt | None = None
-    checkpoint_bytes: PositiveInt | None = None
-    reversible: str = "fused"
-    precision: str | dict[str, str] = Field(default_factory=dict)
 
 
 class _Input(_Strict):
@@ -55,7 +45,7 @@ class _NetworkFile(_Strict):
     input: list[PositiveInt] | dict[str, _Input] = Field(min_length=1)
     input_type: str = "float"
     batch: PositiveInt = 1
-    training: _Training = Field(default_factory=_Training)
+    training: Training = Field(default_factory=Training)
 
     @model_validator(mode="after")
     def _one_origin(self) -> _NetworkFile:
@@ -79,6 +69,7 @@ def load_network(
     reversible: str | None = None,
     precision: str | Mapping[str, str] | None = None,
     strict: bool | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> Network:
     """A network by name, from a network file, or from a module; keyword arguments replace what its file says.
 
@@ -98,6 +89,7 @@ def load_network(
         reversible: ``fused`` (recomputed branches serve the gradients) or ``generic`` (inverse, then forward again).
         precision: a format for all tensors, or kind of tensor (or ``default``) -> format.
         strict: refuse a network with operators that are not modelled.
+        training: more of these arguments by name, values also as text, see :func:`recipe.read_training`.
 
     Raises:
         UnknownNameError: no such network, schedule, optimizer, builder, format ...
@@ -119,15 +111,27 @@ def load_network(
         "micro_batch": micro_batch,
         "schedule": schedule,
         "optimizer": optimizer,
-        "trainable": tuple(trainable) if trainable is not None else None,
+        "trainable": trainable,
         "checkpoint_blocks": checkpoint_blocks,
         "checkpoint_bytes": checkpoint_bytes,
         "reversible": reversible,
-        "precision": _formats(precision) if precision is not None else None,
+        "precision": precision,
         "strict": strict,
     }
-    replaced = {key: value for key, value in given.items() if value is not None}
-    result = replace(base, **replaced)  # type: ignore[arg-type]
+    replaced: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if precision is not None:
+        replaced["precision"] = _formats(precision)
+    for key, value in read_training(training or {}).items():
+        if key in replaced and replaced[key] != value:
+            raise InputError("is given twice", field=f"{FIELD}.{key}", value=value, suggestion="give it once")
+        whole = key != "precision" or "default" in value
+        replaced[key] = value if whole else {**base.precision, **value}
+    if "trainable" in replaced:
+        replaced["trainable"] = tuple(replaced["trainable"])
+    for one, other in (("checkpoint_blocks", "checkpoint_bytes"), ("checkpoint_bytes", "checkpoint_blocks")):
+        if one in replaced:
+            replaced.setdefault(other, None)
+    result = replace(base, **replaced)
     _check(result, _Places(root, frozenset(replaced)))
     return result
 
@@ -153,6 +157,10 @@ def _extents(
 
 def _formats(precision: str | Mapping[str, str]) -> dict[str, str]:
     return {"default": precision} if isinstance(precision, str) else dict(precision)
+
+
+_ONLY_UNDER = {"checkpoint_blocks": "checkpoint", "checkpoint_bytes": "checkpoint", "reversible": "reversible"}
+"""Settings that are refused for a run whose schedule does not heed them; a file may hold them for another run."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,12 @@ def _check(network: Network, places: _Places) -> None:
         raise UnknownNameError("optimizer", network.optimizer, OPTIMIZERS, **places.of("optimizer"))
     if network.reversible not in REVERSIBLE:
         raise UnknownNameError("kind of reversible step", network.reversible, REVERSIBLE, **places.of("reversible"))
+    for setting, schedule in _ONLY_UNDER.items():
+        if setting in places.replaced and getattr(network, setting) is not None and network.schedule != schedule:
+            raise WorkloadError(
+                f"says nothing under schedule {network.schedule}", value=getattr(network, setting),
+                suggestion=f"choose schedule {schedule}", **places.of(setting),
+            )  # fmt: skip
     if network.checkpoint_blocks and network.checkpoint_bytes:
         raise WorkloadError("stands beside checkpoint_bytes; give one of them", **places.of("checkpoint_blocks"))
     for setting in ("checkpoint_blocks", "checkpoint_bytes"):
@@ -250,7 +264,7 @@ def _located(error: ValidationError, root: YamlNode) -> WorkloadError | UnknownN
     field = ".".join(map(str, location)) or None
     line = root.line_of(location)
     if first["type"] == "extra_forbidden":
-        model = _Training if location[0] == "training" else _NetworkFile
+        model = Training if location[0] == "training" else _NetworkFile
         return UnknownNameError("field", str(location[-1]), model.model_fields, file=root.file, line=line, field=field)
     value = None if first["type"] == "missing" or not location else first["input"]
     return WorkloadError(

@@ -120,3 +120,18 @@ def test_keys_hang_on_content_not_on_order():
     assert len(keys) == 4
     assert keys == {point.key() for point in product([banks, batch], dict(reversed(fixed.items())))}
     assert keys.isdisjoint(point.key({"camel-plugin": "2"}) for point in product([batch, banks], fixed))
+
+
+def test_settings_of_the_recipe_are_axes():
+    axes = [parse_axis("training.optimizer=sgd,adam", ()), parse_axis("training.precision.weight=fp16", ())]
+    fixed = {"arch": "camel", "training": {"reversible": "generic"}}
+    points = product(axes, fixed)
+    assert [dict(point.varied) for point in points] == [
+        {"training.optimizer": name, "training.precision.weight": "fp16"} for name in ("sgd", "adam")
+    ]
+    assert points[1].arguments["training"] == {"reversible": "generic", "optimizer": "adam", "precision.weight": "fp16"}
+    assert fixed["training"] == {"reversible": "generic"}
+    with pytest.raises(UnknownNameError, match="did you mean 'optimizer'"):
+        parse_axis("training.optimiser=sgd", ())
+    with pytest.raises(InputError, match=r"training.checkpoint_blocks: .*greater than 0"):
+        parse_axis("training.checkpoint_blocks=0", ())

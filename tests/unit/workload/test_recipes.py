@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from camel_plugin.errors import UnknownNameError, WorkloadError
+from camel_plugin.errors import InputError, UnknownNameError, WorkloadError
 from camel_plugin.workload.memory import peak_bytes, stored_bytes
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.resnet import resnet
@@ -176,3 +176,42 @@ def test_several_inputs_by_name(tmp_path):
     path.write_text(path.read_text().replace("int64", "int63"))
     with pytest.raises(UnknownNameError, match=r"unknown type of input .*did you mean 'int64'"):
         load_network(str(path))
+
+
+def test_a_run_replaces_settings_of_the_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "builder: resnet\nparameters: {units: [1, 1], filters: [8, 8, 16]}\ninput: [3, 8, 8]\n"
+        "training: {schedule: checkpoint, checkpoint_bytes: 100000, precision: {default: fp32, weight: bf16}}\n"
+    )
+
+    def run(**settings):
+        return load_network(str(path), training=settings)
+
+    text = run(**{"checkpoint_blocks": "2", "trainable": "classifier, stage2.*", "precision.activation": "int8"})
+    assert (text.checkpoint_blocks, text.checkpoint_bytes) == (2, None)
+    assert text.trainable == ("classifier", "stage2.*")
+    assert text.precision == {"default": "fp32", "weight": "bf16", "activation": "int8"}
+    plain = run(checkpoint_blocks=2, trainable=["classifier", "stage2.*"], precision={"activation": "int8"})
+    assert plain.recipe == text.recipe
+    assert run(precision="fp8").precision == {"default": "fp8"}
+    assert run(optimizer="adam").recipe == {**load_network(str(path)).recipe, "optimizer": "adam"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"optimiser": "sgd"}, r"training: unknown setting .*did you mean 'optimizer'"),
+        ({"optimizer": "adamm"}, r"unknown optimizer .*did you mean 'adam'"),
+        ({"precision.weights": "fp16"}, r"unknown kind of tensor .*did you mean 'weight'"),
+        ({"precision": "fp61"}, r"unknown format .*did you mean 'fp16'"),
+        ({"optimizer.x": "sgd"}, r"unknown setting .*did you mean 'optimizer'"),
+        ({"micro_batch": "two"}, r"training.micro_batch: .*valid integer.*'two'"),
+        ({"checkpoint_blocks": "2"}, r"checkpoint_blocks: says nothing under schedule store-all.*choose schedule"),
+        ({"reversible": "generic"}, r"reversible: says nothing under schedule store-all"),
+        ({"schedule": "reversible"}, r"schedule: is given twice"),
+    ],
+)
+def test_wrong_settings_of_a_run_are_refused(settings, complaint):
+    with pytest.raises(InputError, match=complaint):
+        load_network("resnet32", schedule="store-all", training=settings)
