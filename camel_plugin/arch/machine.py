@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from camel_plugin.components.base import Refresh
 
@@ -160,6 +161,31 @@ class Compute:
 Node = Storage | Fanout | Compute
 
 
+class TileRefresh(StrEnum):
+    """Whether a policy refreshes tiles that pass through an eDRAM, beyond what it refreshes anyway."""
+
+    NEVER = "never"
+    HELD = "held"
+    """All the time, whole banks."""
+    AGED = "aged"
+    """Once for every retention time that a datum gets old."""
+
+
+@dataclass(frozen=True)
+class RefreshDuty:
+    """What a refresh policy does to an eDRAM level while an operation runs.
+
+    Attributes:
+        rows: rows of one instance that are kept alive whatever the mapping.
+        share: of the rows that accesses meet, those that are kept alive whatever the mapping; 0..1.
+        tiles: what it does to the tiles of a mapping.
+    """
+
+    rows: float
+    share: float
+    tiles: TileRefresh
+
+
 @dataclass(frozen=True)
 class VectorUnit:
     """The unit that runs element-wise work (normalisation, pooling, additions, update).
@@ -184,6 +210,7 @@ class Machine:
         temperature_C: of the die.
         vector: unit for vector operations.
         homes: dataspace -> storage level where it rests whole; levels outside it never see it.
+        duties: eDRAM level -> its refresh, for a mapper that weighs it; empty for one that does not.
         yaml: the Timeloop v0.4 text it was made from.
         published: what its authors report of it.
         unconfirmed: assumed or recalled constants behind its energies, in words for the report.
@@ -195,6 +222,7 @@ class Machine:
     temperature_C: float = 25.0
     vector: VectorUnit | None = None
     homes: Mapping[str, str] = field(default_factory=dict)
+    duties: Mapping[str, RefreshDuty] = field(default_factory=dict)
     yaml: str = field(default="", compare=False)
     published: str = field(default="", compare=False)
     unconfirmed: tuple[str, ...] = field(default=(), compare=False)
@@ -247,6 +275,21 @@ class Machine:
     def resident(self, storage: str) -> frozenset[str]:
         """Dataspaces whose home is ``storage``."""
         return frozenset(dataspace for dataspace, home in self.homes.items() if home == storage)
+
+    def with_duties(self, duties: Mapping[str, RefreshDuty]) -> Machine:
+        """This machine with refresh going on in its eDRAM levels.
+
+        Args:
+            duties: eDRAM level -> what is refreshed there.
+
+        Raises:
+            InfeasibleError: refreshing the rows takes as long as the data last.
+        """
+        for name, duty in duties.items():
+            refresh = self.storage(name).refresh
+            if refresh is not None:
+                refresh.availability(duty.share, self.cycle_s, name)
+        return replace(self, duties=dict(duties))
 
     def with_homes(self, homes: Mapping[str, str]) -> Machine:
         """This machine with some dataspaces resting on chip during the operation.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from camel_plugin.errors import InfeasibleError, Shortfall
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -62,6 +64,25 @@ class Refresh:
     def rows_per_bank(self) -> int:
         """Rows of all arrays of a bank."""
         return self.arrays_per_bank * self.rows_per_array
+
+    @property
+    def rows(self) -> int:
+        """Rows of the instance."""
+        return self.banks * self.rows_per_bank
+
+    def availability(self, share: float, cycle_s: float, level: str) -> float:
+        """Share of the time that a bank is free for accesses while the share ``share`` of its rows is kept alive.
+
+        Raises:
+            InfeasibleError: refreshing the rows of ``level`` takes as long as the data last.
+        """
+        period = self.retention_s / cycle_s
+        busy = share * self.rows_per_array * self.row_cycles
+        if busy >= period:
+            remedy = "use shorter arrays, a lower temperature or a policy that refreshes less"
+            what = f"refresh cycles in a retention time of {level}"
+            raise InfeasibleError(f"the data of {level}", [Shortfall(what, busy, period, "cycles", remedy)])
+        return 1 - busy / period
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,8 @@ class MapResult:
         lower_bound: no mapping of the map space is below it; equal to ``value`` when proven optimal.
         evaluated: mappings looked at.
         wall_s: seconds spent.
+        refresh_J: refresh that ``value`` includes beside ``evaluation``, by ``machine.duties``.
+        stall_cycles: the same, cycles lost to refresh.
     """
 
     mapping: Mapping
@@ -113,6 +115,8 @@ class MapResult:
     lower_bound: float
     evaluated: int
     wall_s: float
+    refresh_J: float = 0.0
+    stall_cycles: int = 0
 
     @property
     def optimality_gap(self) -> float:
@@ -121,9 +125,15 @@ class MapResult:
 
 
 class Engine(Protocol):
-    """Maps one problem on one machine."""
+    """Maps one problem on one machine.
+
+    Attributes:
+        name: as the user writes it.
+        weighs_refresh: its mapper heeds ``machine.duties``; the other mappers see a machine without refresh.
+    """
 
     name: str
+    weighs_refresh: bool
 
     def version(self) -> str:
         """Version of the tool behind the engine, part of the cache key."""

@@ -57,6 +57,7 @@ class AccelForgeEngine:
     """Engine that runs AccelForge's mapper; docs/engines.md says where its model differs by definition."""
 
     name = "accelforge"
+    weighs_refresh = False
 
     def version(self) -> str:
         """Version of ``accelforge``.

@@ -16,6 +16,7 @@ from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.native.lattice import Floats, Lattice
 from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import orders
+from camel_plugin.engine.native.refresh import availability
 
 
 class LevelCosts:
@@ -33,7 +34,7 @@ class LevelCosts:
 
     def __init__(self, space: MapSpace, keep: Keep) -> None:
         ports = [
-            (s, kind, bandwidth)
+            (s, kind, bandwidth * availability(space.machine, storage))
             for s, storage in enumerate(space.machine.storages)
             for kind, bandwidth in (("read", storage.read_bandwidth), ("write", storage.write_bandwidth))
             if bandwidth is not None

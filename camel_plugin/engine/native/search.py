@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.bounds import Tables
@@ -21,6 +22,7 @@ from camel_plugin.engine.native.containers import Containers
 from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
+from camel_plugin.engine.native.refresh import refreshed
 from camel_plugin.engine.native.result import BatchResult
 from camel_plugin.engine.native.search_polish import join, neighbours, rows, variants
 from camel_plugin.engine.native.search_state import States
@@ -269,7 +271,7 @@ class Search:
 
     def _judge(self, batch: MappingBatch) -> None:
         """Cost the mappings by the model and remember the best one."""
-        values = objective_values(self.model.evaluate(batch), self.objective, self.space.machine.cycle_s)
+        values = objective_values(self.space.machine, self.model.evaluate(batch), self.objective)
         self.best.evaluated += len(batch)
         if len(values) and values.min() < self.best.value:
             one = [int(values.argmin())]
@@ -290,12 +292,13 @@ def _merged(parts: list[States], width: int, undominated: bool) -> tuple[States,
     return (states.undominated() if undominated else states).best(width)
 
 
-def objective_values(result: BatchResult, objective: Objective, cycle_s: float) -> Floats:
-    """The objective of every mapping, inf where it does not fit."""
-    seconds = result.cycles * cycle_s
+def objective_values(machine: Machine, result: BatchResult, objective: Objective) -> Floats:
+    """The objective of every mapping, refresh included, inf where it does not fit."""
+    cost = refreshed(machine, result)
+    seconds = cost.cycles * machine.cycle_s
     values = {
-        Objective.EDP: result.energy_J * seconds,
-        Objective.ENERGY: result.energy_J,
+        Objective.EDP: cost.energy_J * seconds,
+        Objective.ENERGY: np.where(np.isfinite(seconds), cost.energy_J, np.inf),
         Objective.LATENCY: seconds,
     }[objective]
     return np.where(result.fits, values, np.inf)

@@ -13,6 +13,7 @@ from camel_plugin.engine.native.containers import Containers
 from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.orders import idle_loops, orders
+from camel_plugin.engine.native.refresh import standing_J_per_cycle
 from camel_plugin.engine.native.search_state import States
 
 
@@ -50,7 +51,8 @@ class Scores:
         self._spared = {level: self._most_spared(level) for level in levels}
         self._ports = {level: self._compulsory(level) for level in levels}
         self._leakage_J = {
-            level: sum(n.energy.leakage_J_per_cycle for n in space.nodes[: level + 1] if isinstance(n, Storage))
+            level: standing_J_per_cycle(space.machine)
+            + sum(n.energy.leakage_J_per_cycle for n in space.nodes[: level + 1] if isinstance(n, Storage))
             for level in levels
         }
 

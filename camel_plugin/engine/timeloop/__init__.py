@@ -47,6 +47,7 @@ class TimeloopEngine:
     """
 
     name = "timeloop"
+    weighs_refresh = False
 
     def __init__(self, threads: int = 1, patience: int = 500, keep: Path | None = None) -> None:
         self.threads = threads

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.components.base import Refresh
-from camel_plugin.errors import InfeasibleError, Shortfall
 from camel_plugin.schedule.banks import Block, banks_of
 from camel_plugin.schedule.lifetime import Lifetime
 from camel_plugin.schedule.placement import Placement
@@ -74,14 +73,7 @@ class LevelActivity:
         Raises:
             InfeasibleError: refreshing the rows takes as long as the data last.
         """
-        busy = share * self.refresh.rows_per_array * self.refresh.row_cycles
-        if busy >= self.period_cycles:
-            remedy = "use shorter arrays, a lower temperature or a policy that refreshes less"
-            what = f"refresh cycles in a retention time of {self.storage.name}"
-            raise InfeasibleError(
-                f"the data of {self.storage.name}", [Shortfall(what, busy, self.period_cycles, "cycles", remedy)]
-            )
-        return 1 - busy / self.period_cycles
+        return self.refresh.availability(share, self.cycle_s, self.storage.name)
 
 
 def activities(

@@ -48,7 +48,7 @@ def agree(machine: Machine, problem: Problem, every: list[Mapping], objective: O
     expected = math.inf
     if every:
         result = Model(machine, problem).evaluate(MappingBatch.from_mappings(machine, problem, every))
-        expected = float(objective_values(result, objective, machine.cycle_s).min())
+        expected = float(objective_values(machine, result, objective).min())
     if math.isinf(expected):
         with pytest.raises(InfeasibleError):
             NativeEngine().map(machine, problem, objective, BUDGET_S)
