@@ -13,9 +13,12 @@ from camel_plugin.arch.machine import (
     LoopConstraints,
     Machine,
     Node,
+    RefreshDuty,
     Storage,
     StorageEnergy,
+    TileRefresh,
 )
+from camel_plugin.components.base import Refresh
 from camel_plugin.workload.problem import Dataspace, Problem
 
 
@@ -177,3 +180,28 @@ def constrained(rng: Random, machine: Machine, problem: Problem) -> Machine:
             more = rng.choice([{}, {"split": 1}, {"split": 999}, {"min_parallelism": 0.5}])
             nodes[place] = replace(node, spatial=replace(rules, **more))
     return replace(machine, nodes=tuple(nodes))
+
+
+def refreshing(rng: Random, machine: Machine) -> Machine:
+    """The machine with an inner storage made of eDRAM: retention of a few cycles, refresh as dear as accesses."""
+    place = rng.choice([p for p, node in enumerate(machine.nodes) if p and isinstance(node, Storage)])
+    node = machine.nodes[place]
+    assert isinstance(node, Storage) and node.depth is not None
+    rows = max(1, node.depth // 2)
+    retention_s = rng.choice([2, 3.5, 8, 20, 60]) * machine.cycle_s
+    refresh = Refresh(
+        banks=2,
+        arrays_per_bank=1,
+        rows_per_array=rows,
+        row_bits=node.width_bits,
+        row_energy_J=rng.choice([0.5, 3.0, 20.0]),
+        row_cycles=rng.choice([0.0, 0.4]) * retention_s / machine.cycle_s / rows,
+        retention_s=retention_s,
+        retention_median_s=2 * retention_s,
+        retention_sigma_ln=0.3,
+    )
+    nodes = (*machine.nodes[:place], replace(node, refresh=refresh), *machine.nodes[place + 1 :])
+    share = rng.choice([0.0, 0.0, 0.5])
+    return replace(machine, nodes=nodes).with_duties(
+        {node.name: RefreshDuty(share * refresh.rows, share, rng.choice(list(TileRefresh)))}
+    )

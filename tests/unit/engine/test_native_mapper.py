@@ -13,7 +13,7 @@ import pytest
 from exhaustive_mapper import mappings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_nests import constrained, conv, matmul, random_machine, random_problem
+from small_nests import constrained, conv, matmul, random_machine, random_problem, refreshing
 
 from camel_plugin.arch.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy
 from camel_plugin.engine.base import Objective
@@ -77,7 +77,12 @@ def with_homes(rng: Random) -> tuple[Machine, Problem]:
     return replace(machine, nodes=(machine.nodes[0], *roomy)).with_homes(homes), problem
 
 
-@pytest.mark.parametrize("draw", [free, bound_by_constraints, with_homes], ids=lambda draw: draw.__name__)
+def with_refresh(rng: Random) -> tuple[Machine, Problem]:
+    machine, problem = rng.choice([free, with_homes])(rng)
+    return refreshing(rng, machine), problem
+
+
+@pytest.mark.parametrize("draw", [free, bound_by_constraints, with_homes, with_refresh], ids=lambda draw: draw.__name__)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**9), objective=st.sampled_from(Objective))
 def test_finds_the_optimum(draw: Callable[[Random], tuple[Machine, Problem]], seed: int, objective: Objective) -> None:
