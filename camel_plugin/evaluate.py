@@ -26,8 +26,8 @@ from camel_plugin.engine.jobs import Job, Progress, map_all
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.plugins import load
+from camel_plugin.report.refresh import level_notes
 from camel_plugin.report.specs import machine_files, problem_files
-from camel_plugin.report.units import quantity
 from camel_plugin.result import (
     LevelResult,
     LifetimeResult,
@@ -39,6 +39,7 @@ from camel_plugin.result import (
 )
 from camel_plugin.schedule.account import account
 from camel_plugin.schedule.cost import operation_cost
+from camel_plugin.schedule.formats import format_notes, in_words
 from camel_plugin.schedule.ledger import OperationAccount
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.plan import Plan
@@ -144,7 +145,10 @@ def compare(
         return replace(network, micro_batch=size).step()
 
     sizes = micro_batches(network.batch) if searched else [network.micro_batch]
-    searches = [search(machine, step_of, sizes, depth_first, goal) for machine in machines]
+    searches = [
+        search(machine, lambda size, on=machine: in_words(on, step_of(size)), sizes, depth_first, goal)  # type: ignore[misc]
+        for machine in machines
+    ]
     finalists = [[_Plan(candidate.plan) for candidate in found[:FINALISTS]] for found in searches]
     jobs = [job for plans in finalists for plan in plans for job in plan.jobs()]
     mapped = iter(
@@ -226,6 +230,7 @@ class _Plan:
         }
         mappings = {name: result.mapping for name, result in found.items()}
         accounts = account(machine, step, placement, costs, mappings, policy)
+        lifetimes = [_lifetimes(level) for level in accounts.lifetimes]
         operations = [
             _operation_result(machine, operation, entry, found.get(operation.name))
             for operation, entry in zip(step.operations, accounts.operations, strict=True)
@@ -257,8 +262,8 @@ class _Plan:
                 for entry in accounts.tensors
             ],
             coverage=asdict(step.coverage),
-            notes=[*_notes(machine, placement), *map(_lifetime_note, accounts.lifetimes)],
-            lifetimes=[_lifetimes(level) for level in accounts.lifetimes],
+            notes=[*format_notes(machine, step), *_notes(machine, placement), *(note for level in lifetimes for note in level_notes(level))],
+            lifetimes=lifetimes,
             unconfirmed=machine.unconfirmed,
             published=machine.published,
         )
@@ -305,7 +310,7 @@ def _versions(machine: Machine, step: Step) -> dict[str, str]:
     packages = {name: version(name) for name in ("camel-plugin", "numpy", "torch")}
     content = {
         "machine_sha256": content_key(machine),
-        "step_sha256": content_key(step.operations, step.tensors),
+        "step_sha256": content_key(step.operations, step.tensors, step.bits),
     }
     return {"python": platform.python_version(), **packages, **content}
 
@@ -329,26 +334,6 @@ def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
         ],
         "outliving": [asdict(remedy) for remedy in level.outliving],
     }
-
-
-def _lifetime_note(level: LevelLifetimes) -> str:
-    """What is refreshed most in a level, and what would spare it."""
-    young = sum(share for edge, share in level.histogram.items() if edge <= 1)
-    note = f"{young:.0%} of the rows written in {level.level} die within {quantity(level.retention_s, 's')}"
-    if not level.outliving:
-        return note
-    first = level.outliving[0]
-    helps = [
-        f"{first.temperature_C} C" if first.temperature_C is not None else "",
-        f"micro-batch {first.micro_batch}" if first.micro_batch is not None else "",
-        f"an array {first.array:.3g} times larger" if first.array is not None else "",
-    ]
-    remedy = " or ".join(filter(None, helps)) or "no temperature, micro-batch or array"
-    return (
-        f"{note}; most refreshed: {first.tensor} ({quantity(first.refresh_J, 'J')}, "
-        f"lives {quantity(first.lifetime_s, 's')}), "
-        f"which {remedy} would spare"
-    )
 
 
 def _notes(machine: Machine, placement: Placement) -> list[str]:

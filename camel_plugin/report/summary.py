@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from camel_plugin.report.refresh import change_note
 from camel_plugin.report.units import quantity
 from camel_plugin.result import ENERGY_PARTS, LifetimeResult, OperationResult, StepResult
 
@@ -198,6 +199,8 @@ def remarks(result: StepResult) -> list[str]:
     lines += _unconfirmed("unconfirmed", result.unconfirmed)
     for label, baseline in machines(result)[1:]:
         lines += [f"{label}: {note}" for note in baseline.notes if note not in result.notes]
+        if change := change_note(baseline, result):
+            lines.append(f"{label}: {change}")
         more = [constant for constant in baseline.unconfirmed if constant not in result.unconfirmed]
         lines += _unconfirmed(f"unconfirmed in {label}", more)
     return lines

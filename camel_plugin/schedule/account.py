@@ -109,7 +109,7 @@ def account(
         tuple(ledger.operation(operation, costs[operation.name]) for operation in step.operations),
         tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
         policy.name,
-        tuple(level_lifetimes(machine, step, activity, costs) for activity in levels.values()),
+        tuple(level_lifetimes(machine, step, placement, activity, costs) for activity in levels.values()),
     )
 
 

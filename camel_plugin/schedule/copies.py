@@ -72,6 +72,19 @@ def with_copies(step: Step, stays: Iterable[Stay]) -> Step:
     return replace(step, operations=tuple(operations), tensors=tensors, borders=tuple(borders[1:]))
 
 
+def without_copies(step: Step) -> Step:
+    """The step as it was before any order was chosen: no copies, one loop, what runs once behind it."""
+    moves = [operation for operation in step.operations if operation.kind in MOVES]
+    original: dict[str, str] = {}
+    for move in moves:
+        copies, outside = (move.writes, move.reads) if move.kind == LOAD else (move.reads, move.writes)
+        original.update(zip(copies, outside, strict=True))
+    bare = [_renamed(operation, original) for operation in step.operations if operation.kind not in MOVES]
+    tensors = {name: tensor for name, tensor in step.tensors.items() if name not in original}
+    in_order = sorted(bare, key=lambda operation: operation.repeats == 1)
+    return replace(step, operations=tuple(in_order), tensors=tensors, borders=())
+
+
 def _move(kind: str, beside: Operation, stays: Sequence[Stay], repeats: int) -> Operation:
     """Fetch before, or store behind, the operation ``beside``."""
     outside, copies = tuple(stay.tensor for stay in stays), tuple(stay.copy for stay in stays)

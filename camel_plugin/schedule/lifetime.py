@@ -17,10 +17,10 @@ from itertools import groupby
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.mapping import Mapping as LoopMapping
-from camel_plugin.schedule.liveness import persistent, users
+from camel_plugin.engine.native.tile_times import tile_time
+from camel_plugin.schedule.liveness import LiveRange, live_ranges, persistent, users
 from camel_plugin.schedule.placement import Placement
-from camel_plugin.schedule.tiles import tile_time
-from camel_plugin.schedule.timeline import Timeline
+from camel_plugin.schedule.timeline import Timeline, make_timeline
 from camel_plugin.workload.step import Operation, Step
 
 
@@ -87,18 +87,44 @@ class Lifetime:
 def lifetimes(
     machine: Machine, step: Step, placement: Placement, mappings: Mapping[str, LoopMapping], timeline: Timeline
 ) -> tuple[Lifetime, ...]:
-    """Lifetimes of every tensor at its home, and of every tile that an eDRAM level stages."""
+    """Lifetimes of every tensor at its home, and of every tile that an eDRAM level stages.
+
+    What an operation without a mapping writes counts from its start, and it stages nothing.
+    """
     uses = users(step)
     written = _written(machine, step, placement, mappings, timeline)
-    resident = [_resident(step, placement, timeline, name, uses[name], written) for name in placement.homes]
+    resident = [
+        _resident(step, home, placement.words[name], placement.ranges[name], timeline, name, uses[name], written)
+        for name, home in placement.homes.items()
+    ]
     staged = (
         _staged(machine, placement, mappings[operation.name], timeline, operation, level.name)
         for operation in step.operations
-        if operation.problem is not None
+        if operation.name in mappings
         for level in machine.storages
         if level.refresh is not None
     )
     return (*resident, *(lifetime for found in staged for lifetime in found))
+
+
+def resting_cycles(step: Step, cycles: Mapping[str, int]) -> dict[str, int]:
+    """Tensor -> longest lifetime if it rested somewhere all the time, final from the start of its producer on.
+
+    Args:
+        step: in any order.
+        cycles: of one run of each operation.
+    """
+    timeline, uses, ranges = make_timeline(step, cycles), users(step), live_ranges(step)
+    written = {
+        (operation.name, name): timeline.slots[operation.name].start
+        for operation in step.operations
+        for name in operation.writes
+    }
+    found = (
+        _resident(step, "", 0, live, timeline, name, uses[name], written)
+        for name, live in ranges.items()
+    )
+    return {lifetime.tensor: lifetime.cycles for lifetime in found}
 
 
 def _written(
@@ -113,7 +139,7 @@ def _written(
         slot = timeline.slots[operation.name]
         for name in operation.writes:
             times[operation.name, name] = slot.start
-        if operation.problem is None:
+        if operation.problem is None or operation.name not in mappings:
             continue
         for dataspace, name in operation.roles.items():
             home = placement.operation_homes[operation.name].get(dataspace)
@@ -125,13 +151,14 @@ def _written(
 
 def _resident(
     step: Step,
-    placement: Placement,
+    home: str,
+    words: int,
+    live: LiveRange,
     timeline: Timeline,
     name: str,
     uses: list[Operation],
     written: Mapping[tuple[str, str], int],
 ) -> Lifetime:
-    live = placement.ranges[name]
     first, last = uses[0], uses[-1]
     last_end = timeline.slots[last.name].end
     spans: tuple[Span, ...]
@@ -148,7 +175,7 @@ def _resident(
         producer = min((op for op in uses if name in op.writes), key=lambda op: timeline.slots[op.name].start)
         rule = Rule.PRODUCER if producer.problem is None else Rule.SWEEP
         spans = _between_writes(timeline, name, uses, written)
-    return Lifetime(name, placement.homes[name], last.name, False, placement.words[name], 1, spans, rule, live.copies)
+    return Lifetime(name, home, last.name, False, words, 1, spans, rule, live.copies)
 
 
 def _between_writes(

@@ -41,6 +41,7 @@ class Placement:
         peak_bytes: on-chip level -> most bytes of residents at any moment (tiles not counted).
         spills: every tensor in the outermost level.
         index: operation -> its place in the order.
+        spared_J: resident tensor -> energy of the accesses to the outermost level that it saves.
     """
 
     homes: Mapping[str, str]
@@ -52,6 +53,7 @@ class Placement:
     peak_bytes: Mapping[str, float]
     spills: tuple[Spill, ...]
     index: Mapping[str, int]
+    spared_J: Mapping[str, float]
 
     def residents(self, level: str, operation: str) -> tuple[str, ...]:
         """Tensors that live in ``level`` during ``operation``, operands and results included."""

@@ -1,20 +1,25 @@
 """Why data are refreshed, and what would spare it: lifetimes against the retention time, tensor by tensor.
 
-Three changes are computed for each tensor that outlives the retention time, each with the schedule and the mappings as
-they are: the die temperature at which its cells retain for as long, the micro-batch if time goes with samples, and the
-array if operations get faster until a memory port holds them up.
+Four changes are computed for each tensor that outlives the retention time, each with the mappings as they are: the die
+temperature at which its cells retain for as long, the micro-batch if time goes with samples, the order in which it is
+used up in time, and the array if operations get faster until a memory port holds them up.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.components.scaling import TEMPERATURE_C, current_ratio
+from camel_plugin.schedule.copies import without_copies
 from camel_plugin.schedule.cost import OperationCost
-from camel_plugin.schedule.lifetime import Lifetime
+from camel_plugin.schedule.lifetime import Lifetime, resting_cycles
+from camel_plugin.schedule.order import ORDERS, ordered
+from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.refresh.activity import LevelActivity
 from camel_plugin.workload.step import Step
 
@@ -28,20 +33,28 @@ class Remedy:
 
     Attributes:
         tensor: its name.
+        resident: it rests in the level; else its tiles pass through.
+        spared_J: energy of the accesses to the outermost level that its residency saves, 0 for tiles.
         lifetime_s: the longest of its data.
+        rows: written in the step.
         row_refreshes: in the step, floor(lifetime / retention) for each of its rows.
         refresh_J: energy of these.
         temperature_C: whole degrees at or below which its cells retain as long; None if no temperature does.
         micro_batch: the largest one with which it dies in time; None if none does.
+        order: the first of ORDERS in which it dies in time; None if none does, and for tiles.
         array: how many times larger the array must be; None if a memory port takes too long already.
     """
 
     tensor: str
+    resident: bool
+    spared_J: float
     lifetime_s: float
+    rows: int
     row_refreshes: int
     refresh_J: float
     temperature_C: int | None
     micro_batch: int | None
+    order: str | None
     array: float | None
 
 
@@ -63,56 +76,58 @@ class LevelLifetimes:
 
 
 def level_lifetimes(
-    machine: Machine, step: Step, activity: LevelActivity, costs: Mapping[str, OperationCost]
+    machine: Machine,
+    step: Step,
+    placement: Placement,
+    activity: LevelActivity,
+    costs: Mapping[str, OperationCost],
 ) -> LevelLifetimes:
     """The report of one level.
 
     Args:
         machine: as specified.
         step: the step.
+        placement: homes of its tensors.
         activity: what the level holds.
         costs: of one run of every operation, refresh left out.
     """
     written = dict.fromkeys(EDGES, 0.0)
     worst: dict[str, Lifetime] = {}
-    refreshes: dict[str, int] = {}
+    rows: Counter[str] = Counter()
+    refreshes: Counter[str] = Counter()
     for data in activity.lifetimes:
         held = activity.rows(data.words) * data.instances
         for span in data.spans:
             edge = next(edge for edge in EDGES if activity.periods(span.cycles) < edge)
             written[edge] += held * span.times
-            count = held * span.times * activity.refreshes(span.cycles)
-            refreshes[data.tensor] = refreshes.get(data.tensor, 0) + count
+            rows[data.tensor] += held * span.times
+            refreshes[data.tensor] += held * span.times * activity.refreshes(span.cycles)
         if data.tensor not in worst or worst[data.tensor].cycles < data.cycles:
             worst[data.tensor] = data
     total = sum(written.values()) or 1.0
+    by_order = _by_order(step, activity) if any(refreshes.values()) else {}
     remedies = [
-        _remedy(machine, step, activity, costs, worst[name], count) for name, count in refreshes.items() if count
+        Remedy(
+            tensor=name,
+            resident=placement.homes[name] == activity.storage.name,
+            spared_J=placement.spared_J[name] if placement.homes[name] == activity.storage.name else 0.0,
+            lifetime_s=worst[name].cycles * machine.cycle_s,
+            rows=rows[name],
+            row_refreshes=count,
+            refresh_J=count * activity.refresh.row_energy_J,
+            temperature_C=_temperature(machine, activity, worst[name].cycles),
+            micro_batch=_micro_batch(step, activity, worst[name].cycles),
+            order=None if worst[name].staged else _order(activity, by_order, name),
+            array=_array(machine, activity, costs, worst[name]),
+        )
+        for name, count in refreshes.items()
+        if count
     ]
     return LevelLifetimes(
         activity.storage.name,
         activity.refresh.retention_s,
         {edge: rows / total for edge, rows in written.items()},
         tuple(sorted(remedies, key=lambda remedy: -remedy.row_refreshes)),
-    )
-
-
-def _remedy(
-    machine: Machine,
-    step: Step,
-    activity: LevelActivity,
-    costs: Mapping[str, OperationCost],
-    data: Lifetime,
-    count: int,
-) -> Remedy:
-    return Remedy(
-        data.tensor,
-        data.cycles * machine.cycle_s,
-        count,
-        count * activity.refresh.row_energy_J,
-        _temperature(machine, activity, data.cycles),
-        _micro_batch(step, activity, data.cycles),
-        _array(machine, activity, costs, data),
     )
 
 
@@ -132,6 +147,17 @@ def _micro_batch(step: Step, activity: LevelActivity, cycles: int) -> int | None
     """The largest divisor of the batch with which the data die in time, if time goes with samples."""
     sizes = (size for size in range(step.micro_batch - 1, 0, -1) if step.batch % size == 0)
     return next((size for size in sizes if activity.periods(cycles) * size < step.micro_batch), None)
+
+
+def _by_order(step: Step, activity: LevelActivity) -> dict[str, dict[str, int]]:
+    """Order -> tensor -> lifetime in it if every operation takes as long as it does now."""
+    plain = without_copies(step)
+    cycles = {name: slot.cycles for name, slot in activity.timeline.slots.items()}
+    return {order: resting_cycles(ordered(plain, order), cycles) for order in ORDERS}
+
+
+def _order(activity: LevelActivity, by_order: Mapping[str, Mapping[str, int]], name: str) -> str | None:
+    return next((o for o, cycles in by_order.items() if not activity.refreshes(cycles.get(name, sys.maxsize))), None)
 
 
 def _array(

@@ -307,6 +307,7 @@ class _Placer:
                 if name not in self.homes
             ),
             index=self.index,
+            spared_J={name: self._saved_J(name) for name in self.homes},
         )
 
     def _share_rows(self, output: str, dying: str) -> bool:

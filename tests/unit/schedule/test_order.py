@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, step, vector
 
 from camel_plugin.schedule.account import account
-from camel_plugin.schedule.copies import MOVES
+from camel_plugin.schedule.copies import MOVES, without_copies
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.lifetime import lifetimes
 from camel_plugin.schedule.liveness import groups
@@ -143,6 +143,15 @@ def random_steps(draw):
         if f"dw{i}" in tensors:
             ops.append(vector(f"sgd{i}", (f"w{i}", f"dw{i}"), (f"w{i}",), 1, Pass.UPDATE, kind="sgd"))
     return step(ops, **tensors)
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_steps(), st.sampled_from(ORDERS), st.integers(1, 60), st.integers(1, 20))
+def test_an_order_and_its_copies_can_be_undone(work, order, act, weight):
+    undone = without_copies(plan(machine(act, weight), ordered(work, order)).step)
+    assert undone.tensors == work.tensors and undone.borders == ()
+    assert [op for op in undone.operations if op.repeats > 1] == [op for op in work.operations if op.repeats > 1]
+    assert sorted(op.name for op in undone.operations) == sorted(op.name for op in work.operations)
 
 
 def _placed(arch, work, order):

@@ -1,5 +1,6 @@
 """What would spare refresh: each change is made, and the refresh must be gone."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,8 @@ from schedule_builders import CAMEL_REFRESH, CYCLE_S, machine, step, vector
 from camel_plugin.components.retention import retention_time
 from camel_plugin.schedule.account import account
 from camel_plugin.schedule.cost import LevelTraffic, operation_cost
+from camel_plugin.schedule.order import ordered
+from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.refresh.lifetime import LifetimeRefresh
 from camel_plugin.schedule.remedies import _held_up
 from camel_plugin.schedule.residency import place
@@ -64,6 +67,40 @@ def test_the_micro_batch_is_the_largest_that_helps():
     for times_too_long, expected in ((1.5, 4), (2.5, 2), (6.0, 1), (9.0, None)):
         found = report(lifetime_s() / times_too_long, batch=16, micro_batch=8).outliving[0]
         assert found.micro_batch == expected
+
+
+def looped(order, retention_s=math.inf, depth=8192):
+    """Two blocks over 8 micro-batches in an order; lifetimes of the level, tensor -> seconds, and its report."""
+    work = step(
+        [
+            vector("s.0.make", ("x",), ("a",), 80, repeats=8),
+            vector("s.0.use", ("a",), ("b",), 8, repeats=8),
+            vector("s.1.late", ("a", "b"), ("c",), 800, repeats=8),
+            vector("s.1.end", ("c",), ("d",), 8, repeats=8),
+        ],
+        x=("input", (6,)),
+        **dict.fromkeys("abcd", ("activation", (6,))),
+    )
+    refresh = replace(CAMEL_REFRESH, retention_s=retention_s, row_energy_J=1e-30, row_cycles=0)
+    placed = plan(machine(depth, weight_depth=1, refresh=refresh), ordered(work, order))
+    arch, work, placement = placed.machine, placed.step, placed.placement
+    costs = {op.name: operation_cost(arch, work, placement, op, None) for op in work.operations}
+    result = account(arch, work, placement, costs, {}, LifetimeRefresh())
+    assert placement.homes["a"] == "act"
+    return {tensor.name: tensor.lifetime_s for tensor in result.tensors}, result.lifetimes[0]
+
+
+@pytest.mark.parametrize("order", ["network", "block", "none"])
+def test_the_order_is_one_in_which_the_data_die_in_time(order):
+    lives = {each: looped(each)[0]["a"] for each in ("network", "stage", "block", "none")}
+    assert lives["network"] < lives["none"]
+    for retention_s in sorted({1.01 * life for life in lives.values()} | {0.5 * min(lives.values())}):
+        found = [entry for entry in looped(order, retention_s)[1].outliving if entry.tensor == "a"]
+        helps = [each for each, life in lives.items() if life < retention_s]
+        if lives[order] >= retention_s:
+            assert found[0].order == (helps[0] if helps else None)
+        else:
+            assert not found
 
 
 def test_vector_operations_gain_nothing_from_a_larger_array():
