@@ -262,7 +262,11 @@ class _Plan:
                 for entry in accounts.tensors
             ],
             coverage=asdict(step.coverage),
-            notes=[*format_notes(machine, step), *_notes(machine, placement), *(note for level in lifetimes for note in level_notes(level))],
+            notes=[
+                *format_notes(machine, step),
+                *_notes(machine, placement),
+                *(note for level in lifetimes for note in level_notes(level)),
+            ],
             lifetimes=lifetimes,
             unconfirmed=machine.unconfirmed,
             published=machine.published,

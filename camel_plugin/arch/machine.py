@@ -78,6 +78,7 @@ class Storage:
         area_m2: one instance.
         refresh: eDRAM only.
         is_dram: True for off-chip memory.
+        words_per_value: dataspace -> words that one of its values takes, where a recipe sets its precision; else 1.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Storage:
     area_m2: float = 0.0
     refresh: Refresh | None = None
     is_dram: bool = False
+    words_per_value: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def block_words(self) -> float:
@@ -110,6 +112,11 @@ class Storage:
         if self.depth is None:
             return None
         return self.depth * self.width_bits // (self.datawidth_bits * self.cluster_size)
+
+    @property
+    def word_bits(self) -> float:
+        """Physical bits of one word."""
+        return (self.row_bits or self.width_bits) * self.datawidth_bits / self.width_bits
 
     def bits(self, words: float) -> float:
         """Physical bits that ``words`` words occupy, whole rows."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.mapping import Mapping
+from camel_plugin.errors import InputError
 from camel_plugin.workload.problem import Problem
 
 
@@ -122,6 +123,20 @@ class MapResult:
     def optimality_gap(self) -> float:
         """(value - lower_bound) / value; 0 when proven optimal."""
         return 0.0 if self.value <= 0 else max(0.0, 1.0 - self.lower_bound / self.value)
+
+
+def refuse_formats(engine: str, machine: Machine) -> None:
+    """For engines whose levels have one size of word for all dataspaces.
+
+    Raises:
+        InputError: a recipe has given the values of some dataspace another size.
+    """
+    for storage in machine.storages:
+        if any(size != 1 for size in storage.words_per_value.values()):
+            raise InputError(
+                f"{engine} has one size of word in {storage.name} for all tensors", field="training.precision",
+                value=dict(storage.words_per_value), suggestion="use engine native, or leave precision to the machine",
+            )  # fmt: skip
 
 
 class Engine(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats
+from camel_plugin.schedule.formats import with_formats
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.workload.step import Operation, Step
@@ -113,12 +114,13 @@ def operation_cost(
     """
     if evaluation is None:
         return _vector(machine, step, placement, operation)
-    levels = {name: _engine_traffic(machine.storage(name), stats) for name, stats in evaluation.levels.items()}
+    formatted = with_formats(machine, placement, operation)
+    levels = {name: _engine_traffic(formatted.storage(name), stats) for name, stats in evaluation.levels.items()}
     cycles, bound_by = evaluation.cycles, evaluation.bound_by
     for name in dict.fromkeys(operation.reads):
         if name in operation.writes:
             home = placement.homes[name]
-            old = _stream(machine, home, read_words=(step.tensors[name].elements,), written_words=())
+            old = _stream(machine, home, read_words=(step.tensors[name].words(),), written_words=())
             levels[home] = _together(levels.get(home, LevelTraffic()), old)
             if levels[home].port_cycles > cycles:
                 cycles, bound_by = math.ceil(levels[home].port_cycles), home
@@ -131,7 +133,7 @@ def _vector(machine: Machine, step: Step, placement: Placement, operation: Opera
     written: dict[str, list[int]] = {}
     for moved, names in ((read, operation.reads), (written, operation.writes)):
         for name in dict.fromkeys(names):
-            words = operation.touched.get(name, step.tensors[name].elements)
+            words = step.tensors[name].words(operation.touched.get(name))
             moved.setdefault(placement.homes[name], []).append(words)
     levels = {
         storage.name: _stream(machine, storage.name, read.get(storage.name, ()), written.get(storage.name, ()))
@@ -168,8 +170,9 @@ def _cost(
 
 
 def _engine_traffic(storage: Storage, stats: LevelStats) -> LevelTraffic:
-    reads = sum(tensor.reads for tensor in stats.tensors.values())
-    writes = sum(tensor.fills + tensor.updates for tensor in stats.tensors.values())
+    sizes = storage.words_per_value
+    reads = sum(tensor.reads * sizes.get(space, 1.0) for space, tensor in stats.tensors.items())
+    writes = sum((tensor.fills + tensor.updates) * sizes.get(space, 1.0) for space, tensor in stats.tensors.items())
     return LevelTraffic(
         read_words=reads * stats.utilized_instances,
         written_words=writes * stats.utilized_instances,

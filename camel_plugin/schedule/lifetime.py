@@ -10,6 +10,7 @@ lifetime, so that the longest of them is CAMEL's T_data = max(T_forward, T_backw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -245,5 +246,6 @@ def _staged(
         span = Span(slot.start, cycles, slot.repeats * max(1, slot.cycles // cycles))
         read_write = operation.problem.dataspace(dataspace).read_write
         rule = Rule.PARTIAL_SUM if read_write else Rule.TILE
-        found.append(Lifetime(name, level, operation.name, True, tile.words, tile.instances, (span,), rule))
+        words = math.ceil(tile.words * placement.words_per_value[name])
+        found.append(Lifetime(name, level, operation.name, True, words, tile.instances, (span,), rule))
     return found

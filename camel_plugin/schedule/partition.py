@@ -73,7 +73,7 @@ class _Model:
 
     def __init__(self, machine: Machine, step: Step, looped: Sequence[Operation], heads: Sequence[int]) -> None:
         self.runs = looped[0].repeats
-        self.words = {name: tensor.elements for name, tensor in step.tensors.items()}
+        self.words = {name: tensor.words() for name, tensor in step.tensors.items()}
         holders = Holders(machine, step)
         self.weight_room = holders.room(TensorKind.WEIGHT)
         self.value_room = holders.room(TensorKind.ACTIVATION) * (1 - WORKING_SHARE)
@@ -142,7 +142,7 @@ def _atom(step: Step, operations: Sequence[Operation]) -> _Atom:
             elif kind is TensorKind.WEIGHT_GRAD:
                 atom.gradients[name] = atom.gradients.get(name, 0) + 1
             else:
-                values += step.tensors[name].elements
+                values += step.tensors[name].words()
         atom.inner_words = max(atom.inner_words, values)
     return atom
 

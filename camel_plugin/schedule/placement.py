@@ -34,6 +34,7 @@ class Placement:
     Attributes:
         homes: tensor -> storage level.
         words: tensor -> words of one copy (bounding box, padding included).
+        words_per_value: tensor -> words that one of its values takes.
         ranges: tensor -> live range.
         blocks: resident tensor -> the rows of its home that it holds, all copies.
         overlays: resident tensor -> resident tensor of the same level whose words it takes over.
@@ -46,6 +47,7 @@ class Placement:
 
     homes: Mapping[str, str]
     words: Mapping[str, int]
+    words_per_value: Mapping[str, float]
     ranges: Mapping[str, LiveRange]
     blocks: Mapping[str, Block]
     overlays: Mapping[str, str]

@@ -17,6 +17,7 @@ import numpy as np
 from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.schedule.banks import Rows
 from camel_plugin.schedule.copies import LOAD, STORE
+from camel_plugin.schedule.formats import with_formats
 from camel_plugin.schedule.liveness import in_place, live_ranges, users
 from camel_plugin.schedule.placement import Placement, Spill, may_keep, rows, shared_storages
 from camel_plugin.schedule.vector import vector_unit
@@ -53,7 +54,7 @@ def operation_machine(machine: Machine, placement: Placement, operation: Operati
     so that equal problems stay equal.
     """
     homes = placement.operation_homes[operation.name]
-    pinned = machine.with_homes(homes)
+    pinned = with_formats(machine, placement, operation).with_homes(homes)
     operands = {operation.roles[dataspace] for dataspace in homes}
     nodes = list(pinned.nodes)
     for position, node in enumerate(nodes):
@@ -75,8 +76,8 @@ def _stages(machine: Machine, storage: Storage, operation: Operation, homes: Map
 
 
 def _words(step: Step) -> dict[str, int]:
-    """Words of every tensor: its values, or the largest box that an operation touches in it."""
-    words = {name: tensor.elements for name, tensor in step.tensors.items()}
+    """Words of every tensor: of its values, or of the largest box that an operation touches in it."""
+    words = {name: tensor.words() for name, tensor in step.tensors.items()}
     for operation in step.operations:
         if operation.problem is None:
             continue
@@ -84,7 +85,7 @@ def _words(step: Step) -> dict[str, int]:
         for dataspace, name in operation.roles.items():
             boxes[name] = boxes.get(name, 0) + operation.problem.volume(dataspace)
         for name, box in boxes.items():
-            words[name] = max(words[name], box)
+            words[name] = max(words[name], step.tensors[name].words(box))
     return words
 
 
@@ -175,15 +176,15 @@ class _Placer:
         return self._result(reasons)
 
     def _value(self, name: str) -> tuple[float, int, int]:
-        held = self.step.tensors[name].elements * self.ranges[name].copies * self._alive(name)
+        held = self.step.tensors[name].words() * self.ranges[name].copies * self._alive(name)
         return sum(self._saved(name)) / held, -self.words[name], -self.ranges[name].first
 
     def _saved(self, name: str) -> tuple[int, int]:
         """Reads and writes that the outermost level is spared in a step when the tensor rests on chip."""
         read = written = 0
-        whole, block = self.step.tensors[name].elements, self.machine.storages[0].block_words
+        tensor, block = self.step.tensors[name], self.machine.storages[0].block_words
         for operation in self.users[name]:
-            accesses = math.ceil(operation.touched.get(name, whole) / block) * operation.repeats
+            accesses = math.ceil(tensor.words(operation.touched.get(name)) / block) * operation.repeats
             # A copy costs what moves it: a load reads the outermost level once, a store writes it once.
             if operation.kind == LOAD and name in operation.writes:
                 read -= accesses
@@ -290,6 +291,7 @@ class _Placer:
         return Placement(
             homes=homes,
             words=self.words,
+            words_per_value={name: tensor.words_per_value for name, tensor in self.step.tensors.items()},
             ranges=self.ranges,
             blocks={name: self.rows[level].blocks[name] for name, level in self.homes.items()},
             overlays={out: dying for out, dying in self.pairs.items() if self._share_rows(out, dying)},
@@ -302,7 +304,7 @@ class _Placer:
                 for level in self.levels
             },
             spills=tuple(
-                Spill(name, outermost.bits(self.step.tensors[name].elements) / 8, reasons[name])
+                Spill(name, outermost.bits(self.step.tensors[name].words()) / 8, reasons[name])
                 for name in self.ranges
                 if name not in self.homes
             ),

@@ -43,16 +43,22 @@ class Tensor:
         name: unique in the step.
         kind: what it is.
         shape: extents for ONE micro-batch (weights: their own shape).
+        words_per_value: words of the machine's memories that a value takes, once a step meets a machine.
     """
 
     name: str
     kind: TensorKind
     shape: tuple[int, ...]
+    words_per_value: float = 1.0
 
     @property
     def elements(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+    def words(self, values: int | None = None) -> int:
+        """Words that so many of its values take, all of them by default."""
+        return math.ceil((self.elements if values is None else values) * self.words_per_value)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.engine.base import refuse_formats
 from camel_plugin.engine.mapping import Mapping
 from camel_plugin.workload.problem import Dataspace, Problem
 
@@ -19,7 +20,12 @@ UNLIMITED = 1e30
 
 
 def write_specification(machine: Machine, problem: Problem) -> str:
-    """YAML text of architecture and workload."""
+    """YAML text of architecture and workload.
+
+    Raises:
+        InputError: a recipe has set formats.
+    """
+    refuse_formats("the AccelForge engine", machine)
     lines = ["arch:", "  nodes:"]
     for node in machine.nodes:
         if isinstance(node, Storage):

@@ -20,15 +20,15 @@ from camel_plugin.engine.native.refresh import availability
 
 
 class LevelCosts:
-    """What words cost under one bypass pattern; Q resources, S storages outermost first, T dataspaces.
+    """What values cost under one bypass pattern; Q resources, S storages outermost first, T dataspaces.
 
     Resource 0 is energy in J, number 1 the time of the compute units, the others the time of a port in cycles.
 
     Attributes:
         keep: the bypass pattern.
-        asked: [Q, S, T] cost of a word that the storage is asked for: a read, or an update and the read before it.
-        filled: [Q, S, T] cost of a word filled into the storage; 0 where nothing outside keeps the dataspace.
-        spared: [Q, S, T] cost of a partial sum that needs no first read or fill, per word.
+        asked: [Q, S, T] cost of a value that the storage is asked for: a read, or an update and the read before it.
+        filled: [Q, S, T] cost of a value filled into the storage; 0 where nothing outside keeps the dataspace.
+        spared: [Q, S, T] cost of a partial sum that needs no first read or fill.
         parent: [S, T] storage that fills this one, -1 if none or if the dataspace is bypassed.
     """
 
@@ -48,7 +48,7 @@ class LevelCosts:
                 if keep[s, t]:
                     costs = [_word_energies(storage), (0.0, 0.0, 0.0)]
                     costs += [_port_times(kind, 1 / bandwidth if s == at else 0.0) for at, kind, bandwidth in ports]
-                    read, fill, update = np.array(costs).T
+                    read, fill, update = np.array(costs).T * storage.words_per_value.get(dataspace.name, 1.0)
                     self.asked[:, s, t] = read + update if dataspace.read_write else read
                     self.filled[:, s, t] = fill if outer >= 0 else 0.0
                     if dataspace.read_write:
@@ -116,7 +116,8 @@ class Bounds:
         for t, dataspace in enumerate(self.space.problem.dataspaces):
             if self.costs.keep[self.storage_at[level], t]:
                 whole = dataspace.name in resident
-                words += dataspace.volume(self.space.problem.size) if whole else self.lattice.boxes[t]
+                values = dataspace.volume(self.space.problem.size) if whole else self.lattice.boxes[t]
+                words += values * storage.words_per_value.get(dataspace.name, 1.0)
         return np.where(words <= storage.depth * storage.block_words, 0.0, np.inf)
 
     def inside(self, level: int) -> Floats:

@@ -6,10 +6,21 @@ import numpy as np
 
 from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.native.result import Floats, Ints
+from camel_plugin.workload.problem import Problem
 
 
-def accesses_energy_J(storage: Storage, instances: int, used: Ints, reads: Ints, fills: Ints, updates: Ints) -> Floats:
-    """Dynamic energy [T, B] of all utilized instances of a level, from accesses [T, B] of one.
+def in_words(storage: Storage, problem: Problem, values: Ints) -> Ints | Floats:
+    """Words [T, B] of a level that so many values of each dataspace take."""
+    if not storage.words_per_value:
+        return values
+    sizes: Floats = np.array([[storage.words_per_value.get(space.name, 1.0)] for space in problem.dataspaces])
+    return values * sizes
+
+
+def accesses_energy_J(
+    storage: Storage, instances: int, used: Ints, reads: Ints | Floats, fills: Ints | Floats, updates: Ints | Floats
+) -> Floats:
+    """Dynamic energy [T, B] of all utilized instances of a level, from the words [T, B] that move in one.
 
     Accesses are whole blocks. Instances ganged into a cluster share one access.
     """
@@ -23,7 +34,7 @@ def accesses_energy_J(storage: Storage, instances: int, used: Ints, reads: Ints,
     return per_instance * np.minimum(used, instances // storage.cluster_size)
 
 
-def level_cycles(storage: Storage, steps: Ints, reads: Ints, writes: Ints) -> Ints:
+def level_cycles(storage: Storage, steps: Ints, reads: Ints | Floats, writes: Ints | Floats) -> Ints:
     """Cycles [B] that a level needs for ``reads`` and ``writes`` [T, B] words of one instance.
 
     The quotients are formed in Timeloop's order, so that rounding up meets the same integer.

@@ -92,11 +92,12 @@ def _capacities(space: MapSpace) -> list[Shortfall]:
             continue
         kept = always[[storage.name for storage in space.machine.storages].index(node.name)]
         outermost = space.machine.homes
-        words = 0
+        words = 0.0
         for dataspace, keeps in zip(space.problem.dataspaces, kept, strict=False):
             if keeps:
                 whole = outermost.get(dataspace.name) == node.name or level == 0
-                words += space.problem.volume(dataspace.name) if whole else dataspace.volume(tile)
+                values = space.problem.volume(dataspace.name) if whole else dataspace.volume(tile)
+                words += values * node.words_per_value.get(dataspace.name, 1.0)
         available = node.depth * node.block_words
         if words > available:
             found.append(

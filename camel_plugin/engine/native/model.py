@@ -13,7 +13,7 @@ from camel_plugin.arch.machine import Fanout, Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
 from camel_plugin.engine.mapping import Mapping
 from camel_plugin.engine.native.batch import MappingBatch
-from camel_plugin.engine.native.cost import accesses_energy_J, level_cycles
+from camel_plugin.engine.native.cost import accesses_energy_J, in_words, level_cycles
 from camel_plugin.engine.native.counts import count
 from camel_plugin.engine.native.nest import Layout, Nest
 from camel_plugin.engine.native.result import BatchResult, Bools
@@ -67,9 +67,11 @@ class Model:
                     capacity[t] = dataspace.volume(self.problem.size)
             used = nest.used[level]
             if storage.depth is not None:
-                fits &= capacity.sum(axis=0) <= storage.depth * storage.block_words
-            dynamic = accesses_energy_J(storage, self.machine.instances(storage.name), used, reads, fills, updates)
-            alone = level_cycles(storage, nest.steps, reads, fills + updates)
+                held = in_words(storage, self.problem, capacity)
+                fits &= held.sum(axis=0) <= storage.depth * storage.block_words
+            moved = [in_words(storage, self.problem, values) for values in (reads, fills, updates)]
+            dynamic = accesses_energy_J(storage, self.machine.instances(storage.name), used, *moved)
+            alone = level_cycles(storage, nest.steps, moved[0], moved[1] + moved[2])
             cycles = np.maximum(cycles, alone)
             result.level_cycles[rows, place] = alone
             result.level_energy_J[rows, place] = dynamic.sum(axis=0)

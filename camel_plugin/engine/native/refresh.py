@@ -84,8 +84,9 @@ class _Level:
         self._period = refresh.retention_s / machine.cycle_s
         self._busy = refresh.rows_per_array * refresh.row_cycles / self._period
         batch = result.batch
-        written = result.fills[:, place] + result.updates[:, place]
-        ports = ((result.reads[:, place], storage.read_bandwidth), (written, storage.write_bandwidth))
+        sizes = np.array([storage.words_per_value.get(space.name, 1.0) for space in batch.problem.dataspaces])
+        read, written = result.reads[:, place] * sizes, (result.fills + result.updates)[:, place] * sizes
+        ports = ((read, storage.read_bandwidth), (written, storage.write_bandwidth))
         times = [words.sum(axis=1) / bandwidth for words, bandwidth in ports if bandwidth is not None]
         self._port_cycles: Floats = np.max(times, axis=0) if times else np.zeros(len(batch))
         self._tiles: list[tuple[Floats, TileTimes]] = []
@@ -95,7 +96,7 @@ class _Level:
         for t, dataspace in enumerate(batch.problem.dataspaces):
             if batch.keep[:, place, t].any() and machine.homes.get(dataspace.name) != storage.name:
                 tile = tile_times(batch, storage.name, t)
-                words = np.where(batch.keep[:, place, t], tile.words, 0)
+                words = np.where(batch.keep[:, place, t], np.ceil(tile.words * sizes[t]), 0)
                 rows = (
                     words * storage.bits(1) / refresh.row_bits if capacity is None else words * refresh.rows / capacity
                 )

@@ -17,6 +17,7 @@ from camel_plugin.engine.native.orders import Order, orders
 from camel_plugin.engine.native.search_reuse import Reuse
 from camel_plugin.engine.native.search_score import Scores, patterns
 from camel_plugin.engine.native.search_state import States, Trail
+from camel_plugin.workload.problem import Dataspace
 
 EXACT = 1e-9
 """Rounding of sums, in blocks."""
@@ -194,8 +195,8 @@ class Tree:
             leakage_J=states.leakage_J + storage.energy.leakage_J_per_cycle,
         )
 
-    def _rounded_up(self, s: int, t: int, words: Floats) -> Floats:
-        """[n] energy by which whole blocks exceed ``words`` sent by the one instance of storage ``s``.
+    def _rounded_up(self, s: int, t: int, values: Floats) -> Floats:
+        """[n] energy by which whole blocks exceed ``values`` sent by the one instance of storage ``s``.
 
         Its child counts too if that has one instance.
         """
@@ -204,13 +205,15 @@ class Tree:
         for child in np.flatnonzero(self.costs.parent[:, t] == s):
             if self._single[child]:
                 filled = self.space.machine.storages[child]
-        if self.space.problem.dataspaces[t].read_write:
-            again = np.maximum(0.0, words - self.lattice.boxes[t, -1])
-            energy = _excess(words, storage) * storage.energy.update_J + _excess(again, storage) * storage.energy.read_J
+        space = self.space.problem.dataspaces[t]
+        if space.read_write:
+            again = np.maximum(0.0, values - self.lattice.boxes[t, -1])
+            updates = _excess(values, storage, space) * storage.energy.update_J
+            energy = updates + _excess(again, storage, space) * storage.energy.read_J
         else:
-            again = words
-            energy = _excess(words, storage) * storage.energy.read_J
-        return energy if filled is storage else energy + _excess(again, filled) * filled.energy.write_J
+            again = values
+            energy = _excess(values, storage, space) * storage.energy.read_J
+        return energy if filled is storage else energy + _excess(again, filled, space) * filled.energy.write_J
 
     # -- details -----------------------------------------------------------------------------------------------
 
@@ -275,7 +278,7 @@ class Tree:
         return states.but(trail=self.trail.add(states.trail, level, picks, states.order, along_x))
 
 
-def _excess(words: Floats, storage: Storage) -> Floats:
-    """[n] blocks by which whole blocks exceed ``words``; clusters share theirs, so theirs do not count."""
-    blocks = words / storage.block_words
-    return np.maximum(0.0, np.ceil(blocks - EXACT) - blocks) if storage.cluster_size == 1 else np.zeros_like(words)
+def _excess(values: Floats, storage: Storage, space: Dataspace) -> Floats:
+    """[n] blocks by which whole blocks exceed ``values``; clusters share theirs, so theirs do not count."""
+    blocks = values * storage.words_per_value.get(space.name, 1.0) / storage.block_words
+    return np.maximum(0.0, np.ceil(blocks - EXACT) - blocks) if storage.cluster_size == 1 else np.zeros_like(values)

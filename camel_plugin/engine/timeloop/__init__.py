@@ -14,7 +14,7 @@ from camel_plugin.arch.machine import Fanout, LoopConstraints, Machine, Node, St
 from camel_plugin.arch.v04 import read_mapping, write_ert, write_mapping, write_problem
 from camel_plugin.arch.v04.architecture_file import write_architecture
 from camel_plugin.arch.v04.yaml_source import load_yaml
-from camel_plugin.engine.base import Evaluation, MapResult, Objective
+from camel_plugin.engine.base import Evaluation, MapResult, Objective, refuse_formats
 from camel_plugin.engine.mapping import Mapping
 from camel_plugin.engine.native.feasibility import shortfalls
 from camel_plugin.engine.native.mapspace import MapSpace
@@ -194,6 +194,7 @@ class _Job:
 
 
 def _limited(machine: Machine) -> Machine:
+    refuse_formats("Timeloop", machine)
     nodes = (
         replace(node, depth=UNLIMITED_ROWS) if isinstance(node, Storage) and node.depth is None else node
         for node in machine.nodes

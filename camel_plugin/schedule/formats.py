@@ -1,0 +1,67 @@
+"""Number formats on a machine: how many words of its memories a value of each tensor takes.
+
+A recipe's format says how a tensor is stored in the memories that the whole machine shares, DRAM among them: bytes,
+capacity, bandwidth and energy of an access follow its bits. What stands inside the array (registers, accumulators,
+multipliers) has the machine's own format, and values are converted on their way there, which is taken to cost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from camel_plugin.arch.machine import Machine, Storage
+from camel_plugin.errors import InputError
+from camel_plugin.schedule.placement import Placement, shared_storages
+from camel_plugin.workload.step import Operation, Step
+
+
+def in_words(machine: Machine, step: Step) -> Step:
+    """The step with every tensor sized in the words of the machine's shared memories.
+
+    Raises:
+        InputError: the recipe sets formats, and these memories have words of different sizes.
+    """
+    if not step.bits:
+        return step
+    sizes = {storage.name: storage.word_bits for storage in _memories(machine)}
+    if len(set(sizes.values())) > 1:
+        raise InputError(
+            f"formats need one size of word in the shared memories of {machine.name}",
+            field="training.precision",
+            value=", ".join(f"{name}: {bits:g} bits" for name, bits in sizes.items()),
+            suggestion="leave the precision to the machine",
+        )
+    word_bits = next(iter(sizes.values()))
+    tensors = {
+        name: replace(tensor, words_per_value=step.bits.get(tensor.kind, word_bits) / word_bits)
+        for name, tensor in step.tensors.items()
+    }
+    return replace(step, tensors=tensors)
+
+
+def with_formats(machine: Machine, placement: Placement, operation: Operation) -> Machine:
+    """The machine whose shared memories know how large the values of each dataspace of ``operation`` are."""
+    sizes = {space: placement.words_per_value[name] for space, name in operation.roles.items()}
+    if all(size == 1 for size in sizes.values()):
+        return machine
+    names = {storage.name for storage in _memories(machine)}
+    nodes = (
+        replace(node, words_per_value=sizes) if isinstance(node, Storage) and node.name in names else node
+        for node in machine.nodes
+    )
+    return replace(machine, nodes=tuple(nodes))
+
+
+def format_notes(machine: Machine, step: Step) -> list[str]:
+    """What the formats of a step, sized by :func:`in_words`, do not touch on this machine."""
+    if all(tensor.words_per_value == 1 for tensor in step.tensors.values()):
+        return []
+    sizes = ", ".join(f"{kind.value} {bits:.3g}" for kind, bits in step.bits.items())
+    return [
+        f"bits of a value in the shared memories, by the recipe: {sizes}; registers and multipliers keep the format of "
+        f"{machine.name}, and conversion costs nothing"
+    ]
+
+
+def _memories(machine: Machine) -> tuple[Storage, ...]:
+    return (machine.storages[0], *shared_storages(machine))
