@@ -44,6 +44,7 @@ from camel_plugin.schedule.ledger import OperationAccount
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.plan import Plan
 from camel_plugin.schedule.refresh.base import RefreshPolicy
+from camel_plugin.schedule.refresh.duty import duties
 from camel_plugin.schedule.remedies import LevelLifetimes
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
@@ -150,7 +151,8 @@ def compare(
         for machine in machines
     ]
     finalists = [[_Plan(candidate.plan) for candidate in found[:FINALISTS]] for found in searches]
-    jobs = [job for plans in finalists for plan in plans for job in plan.jobs()]
+    weighed = policy if load("engines", engine).weighs_refresh else None
+    jobs = [job for plans in finalists for plan in plans for job in plan.jobs(weighed)]
     mapped = iter(
         map_all(engine, jobs, objective=goal, budget_s=budget_s, workers=workers, cache=cache, progress=progress)
     )
@@ -202,12 +204,15 @@ class _Plan:
     def mapped(self) -> list[Operation]:
         return [operation for operation in self.plan.step.operations if operation.problem is not None]
 
-    def jobs(self) -> list[Job]:
+    def jobs(self, policy: RefreshPolicy | None) -> list[Job]:
+        """Every problem with the machine to map it on; the mapper weighs refresh by ``policy`` if there is one."""
+        machine, placement = self.plan.machine, self.plan.placement
+        known = duties(self.plan, policy) if policy else {}
         return [
             Job(
-                operation_machine(self.plan.machine, self.plan.placement, operation),
+                operation_machine(machine, placement, operation).with_duties(known.get(operation.name, {})),
                 operation.problem,
-                f"{self.plan.machine.name}: {operation.name}",
+                f"{machine.name}: {operation.name}",
             )
             for operation in self.mapped
             if operation.problem is not None

@@ -57,7 +57,7 @@ def map_all(
     engine: Engine = load("engines", engine_name)()
     keys = [
         content_key(engine.name, engine.version(), job.machine.nodes, job.machine.cycle_s, job.machine.homes,
-                    job.problem, objective, budget_s)
+                    job.machine.duties, job.problem, objective, budget_s)
         for job in jobs
     ]  # fmt: skip
     distinct = dict(zip(reversed(keys), reversed(jobs), strict=True))

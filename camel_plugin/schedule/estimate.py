@@ -6,7 +6,8 @@ with them perfectly, and all rows of residents are refreshed once a retention ti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -43,7 +44,7 @@ def estimate(plan: Plan) -> Estimate:
     time_s = energy_J = moved = 0.0
     for index, operation in enumerate(plan.step.operations):
         traffic = _traffic(plan, operation)
-        cycles = max(_work(machine, operation), *(_busy(machine.storage(name), *t) for name, t in traffic.items()))
+        cycles = _cycles(machine, operation, traffic)
         latency_s = cycles * machine.cycle_s * operation.repeats
         read, written = traffic.get(outermost.name, (0, 0))
         moved += outermost.bits(read + written) / 8 * operation.repeats
@@ -52,6 +53,15 @@ def estimate(plan: Plan) -> Estimate:
         energy_J += accesses * operation.repeats + (leakage_W(machine) + dram_standby_W(machine)) * latency_s
         energy_J += sum(_refresh_W(machine.storage(name), rows[index]) for name, rows in held.items()) * latency_s
     return Estimate(time_s, energy_J, moved)
+
+
+def estimated_cycles(plan: Plan) -> dict[str, int]:
+    """Operation -> clock cycles of one run, at least."""
+    return {op.name: math.ceil(_cycles(plan.machine, op, _traffic(plan, op))) for op in plan.step.operations}
+
+
+def _cycles(machine: Machine, operation: Operation, traffic: Mapping[str, tuple[int, int]]) -> float:
+    return max(_work(machine, operation), *(_busy(machine.storage(name), *t) for name, t in traffic.items()))
 
 
 def _work(machine: Machine, operation: Operation) -> float:
@@ -65,7 +75,7 @@ def _traffic(plan: Plan, operation: Operation) -> dict[str, tuple[int, int]]:
     for position, names in enumerate((operation.reads, operation.writes)):
         for name in names:
             words = [*found.get(plan.placement.homes[name], (0, 0))]
-            words[position] += plan.step.tensors[name].words(operation.touched.get(name))
+            words[position] += operation.touched.get(name, plan.step.tensors[name].elements)
             found[plan.placement.homes[name]] = (words[0], words[1])
     return found
 

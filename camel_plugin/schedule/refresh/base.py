@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from camel_plugin.arch.machine import TileRefresh
 from camel_plugin.schedule.refresh.activity import LevelActivity
 
 
@@ -40,10 +41,12 @@ class RefreshPolicy(Protocol):
     Attributes:
         name: as the user writes it.
         restores: False if data older than the retention time are simply lost.
+        tiles: what it does to tiles that pass through, told to mappers.
     """
 
     name: str
     restores: bool
+    tiles: TileRefresh
 
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """Row refreshes of one level."""

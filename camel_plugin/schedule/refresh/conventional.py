@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from camel_plugin.arch.machine import TileRefresh
 from camel_plugin.schedule.refresh.activity import LevelActivity
 from camel_plugin.schedule.refresh.base import LevelRefresh
 
@@ -14,6 +15,7 @@ class ConventionalRefresh:
 
     name = "conventional"
     restores = True
+    tiles = TileRefresh.NEVER
 
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """All rows, in proportion to time."""

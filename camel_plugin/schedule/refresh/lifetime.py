@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from camel_plugin.arch.machine import TileRefresh
 from camel_plugin.schedule.lifetime import Span
 from camel_plugin.schedule.refresh.activity import LevelActivity
 from camel_plugin.schedule.refresh.base import LevelRefresh
@@ -17,6 +18,7 @@ class LifetimeRefresh:
 
     name = "lifetime"
     restores = True
+    tiles = TileRefresh.AGED
 
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """Rows of long-lived data."""

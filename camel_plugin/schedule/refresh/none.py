@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from camel_plugin.arch.machine import TileRefresh
 from camel_plugin.schedule.refresh.activity import LevelActivity
 from camel_plugin.schedule.refresh.base import LevelRefresh
 
@@ -11,6 +12,7 @@ class NoRefresh:
 
     name = "none"
     restores = False
+    tiles = TileRefresh.NEVER
 
     def refresh(self, activity: LevelActivity) -> LevelRefresh:
         """Nothing."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from schedule_builders import conv, machine
 
 from camel_plugin.engine.mapping import Mapping, NodeMapping
-from camel_plugin.schedule.tiles import tile_time
+from camel_plugin.engine.native.tile_times import tile_time
 
 STORES = ("dram", "act", "wbuf", "oreg")
 
