@@ -1,0 +1,92 @@
+"""Values of several sizes in one memory: the model against a rescaled machine, the mapper against enumeration."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from exhaustive_mapper import mappings
+from small_nests import random_machine, random_problem
+
+from camel_plugin.arch.machine import Machine, Storage
+from camel_plugin.engine.accelforge.specification import write_specification
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.native import NativeEngine
+from camel_plugin.engine.native.batch import MappingBatch
+from camel_plugin.engine.native.model import Model
+from camel_plugin.engine.native.search import objective_values
+from camel_plugin.engine.timeloop import TimeloopEngine
+from camel_plugin.errors import InfeasibleError, InputError
+
+MOST = 1_500
+
+
+def sized(machine: Machine, sizes: dict[str, float]) -> Machine:
+    return replace(
+        machine,
+        nodes=tuple(
+            replace(node, words_per_value=sizes) if isinstance(node, Storage) else node for node in machine.nodes
+        ),
+    )
+
+
+def coarser(storage: Storage, times: int) -> Storage:
+    """The same memory described in words ``times`` as large."""
+    ports = {
+        port: None if (words := getattr(storage, port)) is None else words / times
+        for port in ("read_bandwidth", "write_bandwidth")
+    }
+    return replace(storage, datawidth_bits=storage.datawidth_bits * times, **ports)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_values_twice_as_large_are_words_twice_as_large(seed):
+    rng = Random(seed)  # noqa: S311
+    problem = random_problem(rng)
+    machine = random_machine(rng)
+    every = list(itertools.islice(mappings(machine, problem), 200))
+    twice = sized(machine, {space.name: 2.0 for space in problem.dataspaces})
+    nodes = tuple(coarser(node, 2) if isinstance(node, Storage) else node for node in machine.nodes)
+    one, other = (
+        Model(each, problem).evaluate(MappingBatch.from_mappings(each, problem, every))
+        for each in (twice, replace(machine, nodes=nodes))
+    )
+    np.testing.assert_allclose(one.energy_J, other.energy_J, rtol=1e-12)
+    np.testing.assert_array_equal(one.cycles, other.cycles)
+    np.testing.assert_array_equal(one.reads, other.reads)
+    np.testing.assert_array_equal(one.fits, other.fits)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("objective", Objective)
+def test_the_mapper_finds_the_best_whatever_the_sizes(seed, objective):
+    rng = Random(seed)  # noqa: S311
+    while True:
+        problem = random_problem(rng)
+        sizes = {space.name: rng.choice([0.5, 1.0, 2.0, 2.48]) for space in problem.dataspaces}
+        machine = sized(random_machine(rng), sizes)
+        every = list(itertools.islice(mappings(machine, problem), MOST + 1))
+        if 0 < len(every) <= MOST:
+            break
+    result = Model(machine, problem).evaluate(MappingBatch.from_mappings(machine, problem, every))
+    best = float(objective_values(machine, result, objective).min())
+    if np.isinf(best):
+        with pytest.raises(InfeasibleError):
+            NativeEngine().map(machine, problem, objective, 60.0)
+        return
+    found = NativeEngine().map(machine, problem, objective, 60.0)
+    assert found.value == pytest.approx(best, rel=1e-9)
+    assert found.lower_bound <= found.value
+
+
+def test_engines_with_one_size_of_word_say_so():
+    rng = Random(1)  # noqa: S311
+    problem = random_problem(rng)
+    machine = sized(random_machine(rng), {problem.dataspaces[0].name: 2.0})
+    with pytest.raises(InputError, match=r"training.precision: Timeloop has one size of word"):
+        TimeloopEngine().map(machine, problem, Objective.EDP, 1.0)
+    with pytest.raises(InputError, match=r"training.precision: the AccelForge engine has one size of word"):
+        write_specification(machine, problem)
