@@ -97,10 +97,8 @@ class _Level:
             if batch.keep[:, place, t].any() and machine.homes.get(dataspace.name) != storage.name:
                 tile = tile_times(batch, storage.name, t)
                 words = np.where(batch.keep[:, place, t], np.ceil(tile.words * sizes[t]), 0)
-                rows = (
-                    words * storage.bits(1) / refresh.row_bits if capacity is None else words * refresh.rows / capacity
-                )
-                self._tiles.append((np.ceil(rows), tile))
+                per_word = storage.word_bits / refresh.row_bits if capacity is None else refresh.rows / capacity
+                self._tiles.append((np.ceil(words * per_word), tile))
 
     def wait(self, cycles: Floats) -> Floats:
         """[B] cycles that the ports need beside refresh; inf if they never get their turn."""
@@ -116,14 +114,15 @@ class _Level:
     def energy_J(self, cycles: Floats) -> Floats:
         """[B] energy of all row refreshes."""
         refreshes = self._duty.rows * self._instances * cycles / self._period
+        if self._duty.tiles is TileRefresh.HELD and self._tiles:
+            size = self._refresh.rows_per_bank
+            banks = np.minimum(np.ceil(sum(rows for rows, _ in self._tiles) / size), self._refresh.banks)
+            instances = np.max([np.where(rows > 0, tile.instances, 0) for rows, tile in self._tiles], axis=0)
+            return (refreshes + banks * size * instances * cycles / self._period) * self._refresh.row_energy_J
         for rows, tile in self._tiles:
-            if self._duty.tiles is TileRefresh.HELD:
-                banks = np.ceil(rows / self._refresh.rows_per_bank) * self._refresh.rows_per_bank
-                refreshes = refreshes + banks * tile.instances * cycles / self._period
-            else:
-                life = self._life(tile, cycles)
-                times = self._refreshes(life) * np.maximum(1, cycles // life)
-                refreshes = refreshes + rows * tile.instances * times
+            life = self._life(tile, cycles)
+            times = self._refreshes(life) * np.maximum(1, cycles // life)
+            refreshes = refreshes + rows * tile.instances * times
         return refreshes * self._refresh.row_energy_J
 
     def _life(self, tile: TileTimes, cycles: Floats) -> Floats:
