@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
-from camel_plugin.cli.options import ObjectiveName, ObjectiveOption
+from camel_plugin.cli.options import ObjectiveName, ObjectiveOption, Refresh
 
 if TYPE_CHECKING:
     from camel_plugin.engine.base import MapResult
@@ -25,11 +25,15 @@ def map_command(
     problem: ProblemFiles,
     ert: ErtFile = None,
     objective: ObjectiveOption = ObjectiveName.EDP,
+    refresh: Refresh = "lifetime",
     budget: Budget = BUDGET_S,
     as_json: AsJson = False,
     out: Out = None,
 ) -> None:
-    """The best mapping on any Timeloop v0.4 files, proven optimal or with the gap to a bound."""
+    """The best mapping on any Timeloop v0.4 files, proven optimal or with the gap to a bound.
+
+    The objective includes the refresh of tiles that pass through eDRAM; ``--refresh none`` leaves it out.
+    """
     import json
 
     from rich.console import Console
@@ -38,9 +42,12 @@ def map_command(
     from camel_plugin.cli.model import arch_sources, print_evaluation
     from camel_plugin.engine.base import Objective
     from camel_plugin.engine.native import NativeEngine
+    from camel_plugin.plugins import load
+    from camel_plugin.schedule.refresh.duty import idle_duties
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
+    machine = machine.with_duties(idle_duties(machine, load("refresh", refresh)()))
     errors = Console(stderr=True)
     with errors.status("searching (Ctrl-C stops with the best so far)") as status:
 

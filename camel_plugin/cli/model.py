@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from camel_plugin.cli.options import Refresh
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -52,15 +54,22 @@ def model_command(
     mapping: MappingFiles,
     ert: ErtFile = None,
     without: Without = None,
+    refresh: Refresh = "lifetime",
     as_json: AsJson = False,
 ) -> None:
-    """Cycles, accesses and energy of a given mapping, on any Timeloop v0.4 files."""
+    """Cycles, accesses and energy of a given mapping, on any Timeloop v0.4 files.
+
+    Refresh of tiles that pass through eDRAM stands beside them.
+    """
     from camel_plugin.arch.v04 import read_machine, read_mapping, read_problem
     from camel_plugin.engine.native.model import evaluate
     from camel_plugin.engine.native.rules import Rules
+    from camel_plugin.plugins import load
+    from camel_plugin.schedule.refresh.duty import idle_duties
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
+    machine = machine.with_duties(idle_duties(machine, load("refresh", refresh)()))
     rules = Rules(**{rule.value.replace("-", "_"): False for rule in without or ()})
     result = evaluate(machine, layer, read_mapping(mapping, machine, layer), rules)
     if as_json:
@@ -99,6 +108,8 @@ def evaluation_json(result: Evaluation) -> dict[str, Any]:
         "utilization": result.utilization,
         "energy_J": result.energy_J,
         "compute_J": result.compute_J,
+        "refresh_J": result.refresh_J,
+        "stall_cycles": result.stall_cycles,
         "bound_by": result.bound_by,
         "levels": {
             name: {
@@ -158,6 +169,11 @@ def print_evaluation(result: Evaluation, console: Console, unconfirmed: Sequence
     # Below its natural width a table would lose digits: it runs over the edge instead.
     natural = Measurement.get(console, console.options.update(max_width=1000), table).maximum
     console.print(Segments(console.render(table, console.options.update(width=natural))), crop=False, soft_wrap=True)
+    if result.refresh_J or result.stall_cycles:
+        console.print(
+            f"refresh, beside these: {quantity(result.refresh_J, 'J')} and {result.stall_cycles:,} cycles",
+            highlight=False,
+        )
     console.print("accesses are words per instance, energies those of all instances", style="dim", highlight=False)
     for note in unconfirmed:
         console.print(f"unconfirmed: {note}", style="dim", highlight=False, soft_wrap=True, markup=False)

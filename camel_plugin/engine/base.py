@@ -82,6 +82,8 @@ class Evaluation:
         compute_J: of the multiply-accumulates.
         bound_by: ``compute`` or the name of the slowest level.
         levels: by name, outermost first.
+        refresh_J: beside ``energy_J``, what ``machine.duties`` costs.
+        stall_cycles: beside ``cycles``, those lost to refresh.
     """
 
     cycles: int
@@ -91,6 +93,8 @@ class Evaluation:
     compute_J: float
     bound_by: str
     levels: MappingType[str, LevelStats]
+    refresh_J: float = 0.0
+    stall_cycles: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,10 @@ class MapResult:
         mapping: the best one.
         evaluation: its cost.
         objective: what was minimised.
-        value: objective value (J s, J or s).
+        value: objective value (J s, J or s), refresh included.
         lower_bound: no mapping of the map space is below it; equal to ``value`` when proven optimal.
         evaluated: mappings looked at.
         wall_s: seconds spent.
-        refresh_J: refresh that ``value`` includes beside ``evaluation``, by ``machine.duties``.
-        stall_cycles: the same, cycles lost to refresh.
     """
 
     mapping: Mapping
@@ -116,8 +118,6 @@ class MapResult:
     lower_bound: float
     evaluated: int
     wall_s: float
-    refresh_J: float = 0.0
-    stall_cycles: int = 0
 
     @property
     def optimality_gap(self) -> float:

@@ -14,7 +14,6 @@ from camel_plugin.engine.base import MapResult, Objective
 from camel_plugin.engine.native.feasibility import shortfalls
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
-from camel_plugin.engine.native.refresh import refreshed
 from camel_plugin.engine.native.rules import TIMELOOP, Rules
 from camel_plugin.engine.native.search import Search
 from camel_plugin.errors import EngineError, InfeasibleError
@@ -73,16 +72,12 @@ class NativeEngine:
             if math.isfinite(search.bound):
                 raise EngineError(f"no valid mapping of {problem.name} found within {budget_s:g} s")
             raise InfeasibleError(f"{problem.name} on {machine.name}", shortfalls(space))
-        result = model.evaluate(best.batch)
-        cost = refreshed(machine, result)
         return MapResult(
             mapping=best.batch.mapping(0),
-            evaluation=model.report(result, 0),
+            evaluation=model.report(model.evaluate(best.batch), 0),
             objective=Objective(objective),
             value=best.value,
             lower_bound=search.bound,
             evaluated=best.evaluated,
             wall_s=time.perf_counter() - start,
-            refresh_J=float(cost.refresh_J[0]),
-            stall_cycles=int(cost.cycles[0] - result.cycles[0]),
         )

@@ -16,6 +16,7 @@ from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.cost import accesses_energy_J, in_words, level_cycles
 from camel_plugin.engine.native.counts import count
 from camel_plugin.engine.native.nest import Layout, Nest
+from camel_plugin.engine.native.refresh import refreshed
 from camel_plugin.engine.native.result import BatchResult, Bools
 from camel_plugin.engine.native.rules import TIMELOOP, Rules
 from camel_plugin.workload.problem import Problem
@@ -132,6 +133,7 @@ class Model:
         slowest = max(levels, key=lambda name: levels[name].cycles)
         bound_by = "compute" if cycles == int(result.compute_cycles[index]) else slowest
         units = self.machine.instances(self.machine.compute.name)
+        kept = refreshed(self.machine, result)
         return Evaluation(
             cycles=cycles,
             computes=self.problem.macs,
@@ -140,6 +142,8 @@ class Model:
             compute_J=result.compute_J,
             bound_by=bound_by,
             levels=levels,
+            refresh_J=float(kept.refresh_J[index]),
+            stall_cycles=int(kept.cycles[index] - cycles) if np.isfinite(kept.cycles[index]) else 0,
         )
 
 

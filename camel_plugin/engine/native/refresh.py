@@ -113,16 +113,17 @@ class _Level:
 
     def energy_J(self, cycles: Floats) -> Floats:
         """[B] energy of all row refreshes."""
-        refreshes = self._duty.rows * self._instances * cycles / self._period
+        refreshes: Floats = self._duty.rows * self._instances * cycles / self._period
         if self._duty.tiles is TileRefresh.HELD and self._tiles:
             size = self._refresh.rows_per_bank
-            banks = np.minimum(np.ceil(sum(rows for rows, _ in self._tiles) / size), self._refresh.banks)
+            held = np.sum([rows for rows, _ in self._tiles], axis=0)
+            banks = np.minimum(np.ceil(held / size), self._refresh.banks)
             instances = np.max([np.where(rows > 0, tile.instances, 0) for rows, tile in self._tiles], axis=0)
-            return (refreshes + banks * size * instances * cycles / self._period) * self._refresh.row_energy_J
-        for rows, tile in self._tiles:
-            life = self._life(tile, cycles)
-            times = self._refreshes(life) * np.maximum(1, cycles // life)
-            refreshes = refreshes + rows * tile.instances * times
+            refreshes += banks * size * instances * cycles / self._period
+        else:
+            for rows, tile in self._tiles:
+                life = self._life(tile, cycles)
+                refreshes += rows * tile.instances * self._refreshes(life) * np.maximum(1, cycles // life)
         return refreshes * self._refresh.row_energy_J
 
     def _life(self, tile: TileTimes, cycles: Floats) -> Floats:

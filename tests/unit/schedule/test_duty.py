@@ -77,7 +77,7 @@ def test_a_tile_that_would_block_its_own_port_is_no_candidate():
     with_lifetimes = arch.with_duties(idle_duties(arch, load("refresh", "lifetime")()))
     found = NativeEngine().map(with_lifetimes, problem, Objective.LATENCY, 10)
     assert np.isfinite(found.value)
-    assert found.value == pytest.approx((found.evaluation.cycles + found.stall_cycles) * CYCLE_S)
+    assert found.value == pytest.approx((found.evaluation.cycles + found.evaluation.stall_cycles) * CYCLE_S)
 
 
 def test_a_refresh_aware_mapping_lets_tiles_die_young():
