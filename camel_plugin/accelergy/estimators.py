@@ -1,4 +1,4 @@
-"""Accelergy v0.4 estimators for ``edram``, ``regfile`` and ``bfp_mac``: adapters over ``camel_plugin.components``.
+"""Accelergy v0.4 estimators of ``edram``, ``regfile``, ``bfp_mac`` and ``intmac``: adapters over our components.
 
 Accelergy loads this file by its path and takes the classes that are defined in it; it passes a component's attributes
 to ``__init__`` by name. In an architecture write ``class: storage, subclass: edram``: Timeloop has no ``class: edram``.
@@ -33,6 +33,7 @@ class Edram(Estimator):  # type: ignore[misc]
         row_bits: int | None = None,
         banks: int | None = None,
         rows_per_array: int | None = None,
+        yield_: float | None = None,
         yield_fraction: float | None = None,
         retention_time: float | None = None,
         temperature: float | None = None,
@@ -58,7 +59,7 @@ class Edram(Estimator):  # type: ignore[misc]
                 "row_bits": row_bits,
                 "banks": banks,
                 "rows_per_array": rows_per_array,
-                "yield": yield_fraction,
+                "yield": yield_ if yield_fraction is None else yield_fraction,
                 "retention_time": retention_time,
                 "temperature": temperature,
                 "voltage": voltage,
@@ -100,6 +101,11 @@ class Edram(Estimator):  # type: ignore[misc]
     def get_area(self) -> float:
         """Area in m2."""
         return self.estimate.area_m2
+
+
+# Accelergy matches attributes with parameters by their names, and Python has no way to write this one.
+_CODE = Edram.__init__.__code__
+Edram.__init__.__code__ = _CODE.replace(co_varnames=tuple(name.removesuffix("_") for name in _CODE.co_varnames))
 
 
 class Regfile(Estimator):  # type: ignore[misc]
@@ -179,6 +185,50 @@ class BfpMac(Estimator):  # type: ignore[misc]
                 "mantissa_bits": mantissa_bits,
                 "exponent_bits": exponent_bits,
                 "accumulator_bits": accumulator_bits,
+                "temperature": temperature,
+                "voltage": voltage,
+            },
+        )
+
+    @actionDynamicEnergy  # type: ignore[untyped-decorator]
+    def compute(self) -> float:
+        """One multiply-accumulate, in J."""
+        return self.estimate.actions_J["compute"]
+
+    def leak(self, global_cycle_seconds: float) -> float:
+        """Static energy of a cycle in J."""
+        return self.estimate.leakage_W * global_cycle_seconds
+
+    def get_area(self) -> float:
+        """Area in m2."""
+        return self.estimate.area_m2
+
+
+class IntMac(Estimator):  # type: ignore[misc]
+    """An integer multiply-accumulate unit, which Accelergy's own plug-ins know as a compound one only."""
+
+    name = "intmac"
+    percent_accuracy_0_to_100 = 50
+
+    def __init__(
+        self,
+        technology: str | float,
+        multiplier_width: int | None = None,
+        adder_width: int | None = None,
+        width: int | None = None,
+        datawidth: int | None = None,
+        temperature: float | None = None,
+        voltage: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.estimate = estimate(
+            "intmac",
+            {
+                "technology": technology,
+                "multiplier_width": multiplier_width,
+                "adder_width": adder_width,
+                "width": width,
+                "datawidth": datawidth,
                 "temperature": temperature,
                 "voltage": voltage,
             },

@@ -70,6 +70,43 @@ def read_machine(
     return reader.machine(name or _default_name(spec.architectures[0].file), dump_yaml(trees))
 
 
+@dataclass(frozen=True)
+class Component:
+    """A storage or compute unit as it is given to an estimator.
+
+    Attributes:
+        name: in the architecture.
+        class_name: what Timeloop takes it for.
+        subclass: what an estimator takes it for, if that is something else.
+        instances: in the machine.
+        attributes: evaluated, its own and those that it inherits.
+    """
+
+    name: str
+    class_name: str
+    subclass: str | None
+    instances: int
+    attributes: Mapping[str, Any]
+
+
+def read_components(sources: Sequence[Source]) -> tuple[Component, ...]:
+    """Storages and compute unit of an architecture, outermost first.
+
+    Raises:
+        SpecError: as :func:`read_machine`.
+    """
+    spec = merge(load_sources(sources))
+    reader = _Reader(spec, parse_problem(spec.problem, spec.variables) if spec.problem else None, {})
+    for architecture in spec.architectures:
+        reader.read_nodes(items(entries(architecture, {"version", "nodes"})["nodes"]))
+    machine = reader.machine("", "")
+    return tuple(
+        replace(reader.components[node.name], instances=machine.instances(node.name))
+        for node in machine.nodes
+        if not isinstance(node, Fanout)
+    )
+
+
 def _default_name(file: str) -> str:
     path = Path(file)
     return path.parent.name if path.stem in ("arch", "architecture") and path.parent.name else path.stem
@@ -84,6 +121,7 @@ class _Reader:
     ert: dict[str, tuple[ert_file.Table, YamlNode]]
     nodes: list[Node] = field(default_factory=list)
     places: dict[str, YamlNode] = field(default_factory=dict)
+    components: dict[str, Component] = field(default_factory=dict)
     inherited: dict[str, Any] = field(default_factory=dict)
     unconfirmed: list[str] = field(default_factory=list)
     vector: VectorUnit | None = None
@@ -221,6 +259,8 @@ class _Reader:
         scope = self.scope | attributes
         mesh = self._mesh(found.get("spatial"), scope)
         self.scope[name] = {"attributes": attributes, "spatial": {"meshX": mesh[0], "meshY": mesh[1]}}
+        subclass = text(found["subclass"]) if "subclass" in found else None
+        self.components[name] = Component(name, class_name, subclass, 1, attributes)
         constraints = read_constraints(found.get("constraints"), self.targets.get(name, ()), scope, self.names)
         if mesh != (1, 1):
             self.nodes.append(Fanout(f"inter_{name}_spatial", *mesh, spatial=constraints.spatial))

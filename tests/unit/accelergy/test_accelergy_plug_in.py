@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from camel_plugin.accelergy import plug_in_path
-from camel_plugin.components import availability, estimate
-from camel_plugin.errors import SpecError
+from camel_plugin.components import availability, estimate, refresh_power
+from camel_plugin.errors import InputError, SpecError
 
 ROOT = Path(__file__).parents[3]
 
@@ -102,6 +102,7 @@ def test_the_components_are_found_with_their_actions(plug_ins: dict[str, type]) 
         "edram": {"read", "write", "update", "refresh"},
         "regfile": {"read", "write", "update"},
         "bfp_mac": {"compute"},
+        "intmac": {"compute"},
     }
     assert all(0 < member.percent_accuracy_0_to_100 < 100 for member in plug_ins.values())
 
@@ -129,10 +130,22 @@ def test_worst_case_refresh_stands_in_the_leakage(plug_ins: dict[str, type]) -> 
     assert availability(component.refresh, 2e-9) > 0
 
 
-def test_yield_has_a_name_that_python_can_pass(plug_ins: dict[str, type]) -> None:
-    sure = call_matching(plug_ins["edram"], {**ATTRIBUTES, "yield_fraction": 0.99999})
+@pytest.mark.parametrize("name", ["yield", "yield_fraction"])
+def test_yield_shortens_the_retention(plug_ins: dict[str, type], name: str) -> None:
+    """``yield`` is no name that a Python function can give a parameter, but an attribute can have it."""
+    sure = call_matching(plug_ins["edram"], {**ATTRIBUTES, name: 0.99999})
+    component = estimate("edram", {**ATTRIBUTES, name: 0.99999})
+    assert component.refresh is not None
+    assert sure.leak(2e-9) == pytest.approx((component.leakage_W + refresh_power(component.refresh)) * 2e-9)
     assert sure.leak(2e-9) > call_matching(plug_ins["edram"], ATTRIBUTES).leak(2e-9)
-    assert estimate("edram", {**ATTRIBUTES, "yield_fraction": 0.9}) == estimate("edram", {**ATTRIBUTES, "yield": 0.9})
+
+
+def test_retention_time_may_be_given(plug_ins: dict[str, type]) -> None:
+    """Ten times the retention, a tenth of the refresh."""
+    dry = call_matching(plug_ins["edram"], {**ATTRIBUTES, "refresh_policy": "none"}).leak(2e-9)
+    retentions = ({**ATTRIBUTES, "retention_time": time_s} for time_s in (1e-5, 1e-4))
+    short, long = (call_matching(plug_ins["edram"], given).leak(2e-9) - dry for given in retentions)
+    assert short == pytest.approx(10 * long)
 
 
 def test_regfile_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
@@ -150,6 +163,23 @@ def test_bfp_mac_says_what_the_component_says(plug_ins: dict[str, type]) -> None
     assert plug_in.compute() == component.actions_J["compute"]
     assert plug_in.leak(2e-9) == pytest.approx(component.leakage_W * 2e-9)
     assert plug_in.get_area() == component.area_m2
+
+
+def test_intmac_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
+    given = {"technology": "65nm", "multiplier_width": 16, "adder_width": 32}
+    plug_in, component = call_matching(plug_ins["intmac"], given), estimate("intmac", given)
+    assert plug_in.compute() == component.actions_J["compute"]
+    assert plug_in.leak(2e-9) == pytest.approx(component.leakage_W * 2e-9)
+    assert plug_in.get_area() == component.area_m2
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("temperature", 400.0), ("cell", "5T"), ("yield", 1.5), ("technology", "16 inches"), ("depth", 0), ("banks", -1)],
+)
+def test_bad_attributes_are_refused_with_the_reason(plug_ins: dict[str, type], attribute: str, value: object) -> None:
+    with pytest.raises(InputError, match=attribute):
+        call_matching(plug_ins["edram"], {**ATTRIBUTES, attribute: value})
 
 
 def test_unknown_policy_is_refused(plug_ins: dict[str, type]) -> None:
