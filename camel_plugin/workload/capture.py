@@ -13,13 +13,13 @@ What the graph does not mean: it is one path through the module, that of trainin
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.parameter import UninitializedParameter
 from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
@@ -27,6 +27,7 @@ from camel_plugin.workload.coupling import find_reversible_blocks, without_idle_
 from camel_plugin.workload.graph import Graph, InvertibleModule, Node, ReversibleBlock, ValueRole
 from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.inverse import verify_inverse
+from camel_plugin.workload.lowering import MAC_KINDS, conv_of
 from camel_plugin.workload.recorder import Recorder, flat
 
 
@@ -50,7 +51,11 @@ def capture(
         WorkloadError: the module fails on such an input, or returns no floating-point tensor; or the inverse of a
             reversible block, tried on one of each kind, is wrong.
     """
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        module = module.module
     name = name or type(module).__name__
+    if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
+        raise WorkloadError(f"{name} has lazy parameters without a shape", suggestion="call it on some input first")
     recorder = Recorder(module)
     training = {child: child.training for child in module.modules()}
     module.train()
@@ -180,18 +185,22 @@ def _tensors(result: Any) -> list[Tensor]:
 
 
 def _left_out(nodes: Sequence[Node]) -> Iterator[str]:
-    """Operators without a model: where, how many, and their share of the values that the forward pass reads and writes.
+    """Operators without a model: where, how many, and their share of the forward pass's bytes and work.
 
-    What they compute is unknown here, and so are their multiply-accumulates.
+    Bytes are those of operands and results, all values of one size. Multiply-accumulates are known where torch has a
+    formula for the operator, or it goes element by element.
     """
     moved = {node.name: sum(map(math.prod, (*node.input_shapes, *node.output_shapes))) for node in nodes}
-    counts: Counter[str] = Counter()
-    shares: Counter[str] = Counter()
+    macs = {node.name: conv_of(node).macs for node in nodes if node.kind in MAC_KINDS}
+    left_out: dict[str, list[Node]] = {}
     for node in nodes:
         if node.kind == "unsupported":
             label = f"{node.attributes['operator']} in {node.module or 'the network'}"
-            counts[label] += 1
-            shares[label] += moved[node.name]
-    total = sum(moved.values())
-    for label, count in sorted(counts.items()):
-        yield f"{label}: {count} x, {shares[label] / total:.1%} of the forward pass's data, MACs unknown"
+            left_out.setdefault(label, []).append(node)
+            macs[node.name] = node.number("macs") if node.attributes["macs"] is not None else 0
+    for label, same in sorted(left_out.items()):
+        bytes_ = sum(moved[node.name] for node in same) / sum(moved.values())
+        unknown = any(node.attributes["macs"] is None for node in same)
+        share = sum(macs[node.name] for node in same) / max(1, sum(macs.values()))
+        work = "MACs unknown (torch has no formula for it)" if unknown else f"{share:.1%} of its MACs"
+        yield f"{label}: {len(same)} x, {bytes_:.1%} of the forward pass's bytes, {work}"

@@ -78,6 +78,7 @@ def _dim(a: Arguments) -> Attributes:
     return {"dim": int(a.get("dim", 0)) % len(tensor.shape)}
 
 
+_NEAREST = ("upsample_nearest", "_upsample_nearest_exact")
 _NORM = ("input", "weight", "bias")
 _STATISTICS = ("out", "mean", "rstd")
 _BATCH_NORM = Operator("batch_norm", _NORM, lambda a: {"training": bool(a["training"])}, _STATISTICS)
@@ -139,10 +140,19 @@ OPERATORS: Mapping[str, Operator] = {
     "select": Operator("slice"),
     "narrow": Operator("slice"),
     "constant_pad_nd": Operator("pad"),
-    "expand": Operator("broadcast"),
-    "repeat": Operator("broadcast"),
-    **{f"upsample_nearest{rank}d": Operator("upsample") for rank in (1, 2, 3)},
-    **{name: Operator("interpolate") for name in _words("upsample_bilinear2d upsample_bicubic2d upsample_linear1d")},
+    **{name: Operator("broadcast") for name in _words("expand repeat unfold as_strided")},
+    **{f"{name}_pad{rank}d": Operator("broadcast") for name in ("reflection", "replication") for rank in (1, 2, 3)},
+    **{name: Operator("copy") for name in _words("pixel_shuffle pixel_unshuffle channel_shuffle rot90")},
+    "im2col": Operator("broadcast"),
+    "col2im": Operator("reduce"),
+    **{f"{name}{rank}d": Operator("upsample") for name in _NEAREST for rank in (1, 2, 3)},
+    **{
+        name: Operator("interpolate")
+        for name in _words(
+            "upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d _upsample_bilinear2d_aa "
+            "_upsample_bicubic2d_aa"
+        )
+    },
     "embedding": Operator("gather", ("weight", "indices")),
     "index_select": Operator("gather", ("self", "index")),
     "gather": Operator("gather", ("self", "index")),
@@ -159,8 +169,13 @@ OPERATORS: Mapping[str, Operator] = {
     "_to_copy": Operator("copy"),
     "copy": Operator("copy", ("src",)),
     "native_dropout": Operator("dropout", ("input",), results=("out", "mask")),
-    "topk": Operator("extremum", results=("out", "indices")),
+    **{name: Operator("extremum", results=("out", "indices")) for name in _words("topk sort kthvalue median mode")},
     "masked_fill": Operator("mask", ("self", "mask")),
-    "bernoulli": Operator("random", ()),
+    **{name: Operator("random", ()) for name in _words("bernoulli rand_like randn_like randint_like")},
+    **{name: Operator("slice_write", ("self", "values", "indices")) for name in _words("index_put _index_put_impl")},
+    **{
+        name: Operator("slice_write", ("self", "src", "index")) for name in _words("scatter scatter_add select_scatter")
+    },
+    **{name: Operator("slice_write", ("self", "source", "index")) for name in _words("index_copy index_add")},
 }
 """ATen name without overload and without the underscore of the in-place form -> its kind."""

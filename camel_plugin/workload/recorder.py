@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,12 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
+from camel_plugin.workload.autograd_functions import traced_as_plain_code
+from camel_plugin.workload.constants import Constants
 from camel_plugin.workload.graph import Node, Shape, Value, ValueRole
 from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
+from camel_plugin.workload.other_operators import decomposition_of, macs_of, tried_on_ones
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.taken = {path for path, child in module.named_modules() if list(child.children())}
         self.ignored: Counter[str] = Counter()
         self.unsupported: Counter[str] = Counter()
+        self.constants = Constants()
         # Stand-ins without data, for code that compares devices before it calls an operator (recurrent layers do).
         self.parameters: dict[str, Tensor] = {
             path: nn.Parameter(self._meta(parameter.detach()), parameter.requires_grad)
@@ -79,6 +84,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         dtype = default if given.dtype == "float" else getattr(torch, given.dtype)
         tensor = torch.empty(given.shape, device="meta", dtype=dtype)
         self.declare(tensor, name, ValueRole.INPUT)
+        if not dtype.is_floating_point:
+            self.constants.ones(tensor)
         return tensor
 
     def declare(self, tensor: Tensor, name: str, role: ValueRole, requires_grad: bool = False) -> str:
@@ -115,7 +122,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @contextmanager
     def tracing(self) -> Iterator[None]:
         """Everything that runs inside is recorded, on the meta device and with attention taken apart."""
-        with self.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), self:
+
+        def note(text: str) -> None:
+            self.unsupported[f"{text}, in {self.path or 'the network'}"] += 1
+
+        modes = (self.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad())
+        with ExitStack() as stack:
+            for mode in (*modes, traced_as_plain_code(note), self):
+                stack.enter_context(mode)
             yield
 
     def inverse(self, path: str) -> tuple[tuple[Node, ...], Any]:
@@ -142,12 +156,26 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if in_place and id(args[0]) in self.buffers:
             self.ignored["update of a buffer"] += 1
             return args[0]
+        if operator == "_local_scalar_dense":
+            return self.constants.scalar(args[0])
+        parts = decomposition_of(func)
+        if parts is not None:
+            with self:
+                return parts(*args, **kwargs)
         if "device" in kwargs:
             kwargs["device"] = torch.device("meta")
         meta_args, meta_kwargs = tree_map_only(Tensor, self._meta, (args, kwargs))
-        result = func(*meta_args, **meta_kwargs)
+        try:
+            result = func(*meta_args, **meta_kwargs)
+        except (NotImplementedError, RuntimeError) as error:
+            try:
+                result = tried_on_ones(func, args, kwargs, self.constants.value)
+            except (NotImplementedError, RuntimeError):
+                raise error from None
+            self.unsupported[f"shape of {operator} in {self.path or 'the network'}, found by a run on ones"] += 1
         arguments = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
-        self._record(operator, arguments, result, in_place)
+        self._record(operator, arguments, result, in_place, partial(macs_of, func, meta_args, meta_kwargs, result))
+        self.constants.follow(func, args, kwargs, args[0] if in_place else result)
         return args[0] if in_place else result
 
     def _meta(self, tensor: Tensor) -> Tensor:
@@ -160,7 +188,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         return self.meta[id(tensor)]
 
-    def _record(self, operator: str, arguments: dict[str, Any], result: Any, in_place: bool) -> None:
+    def _record(
+        self, operator: str, arguments: dict[str, Any], result: Any, in_place: bool, macs: Callable[[], int | None]
+    ) -> None:
         base = operator if operator in CREATION else operator.rstrip("_")
         results = [r for r in (result if isinstance(result, list | tuple) else [result]) if isinstance(r, Tensor)]
         tensors = [t for t in tree_flatten(arguments)[0] if isinstance(t, Tensor)]
@@ -189,7 +219,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif base in OPERATORS:
             self._add(OPERATORS[base], arguments, results, in_place)
         else:
-            self._add(Operator("unsupported", (), lambda _: {"operator": base}), arguments, results, in_place, tensors)
+            unknown = Operator("unsupported", (), lambda _: {"operator": base, "macs": macs()})
+            self._add(unknown, arguments, results, in_place, tensors)
 
     def _is_free(self, base: str, tensors: list[Tensor], results: list[Tensor]) -> bool:
         """Whether an operator computes the same every time, nothing random, or only counts with integers."""

@@ -1,0 +1,79 @@
+"""Real values of the small constants of a trace, so that code which asks for one (``mask.all().item()``) goes on.
+
+Only what follows from buffers, created tensors and integer inputs has a value. Integer inputs are taken to be ones: a
+mask that hides nothing, some word of the vocabulary. Random numbers are taken at their mean: a layer that is dropped
+now and then is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from camel_plugin.errors import WorkloadError
+
+LARGEST = 1 << 20
+"""Elements of the largest constant whose value is kept."""
+
+_MEANS = {"rand": 0.5, "randn": 0.0}
+
+
+class Constants:
+    """Values beside the meta tensors of a trace; views and writes in place act on them as on the tensors themselves."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, Tensor] = {}
+
+    def ones(self, tensor: Tensor) -> None:
+        """Take an integer input to be ones."""
+        if tensor.numel() <= LARGEST:
+            self._values[id(tensor)] = torch.ones(tensor.shape, dtype=tensor.dtype, device="cpu")
+
+    def follow(self, func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
+        """Run an operator on values, too, if it has them for all its operands."""
+        operands = [tensor for tensor in tree_flatten((args, kwargs))[0] if isinstance(tensor, Tensor)]
+        results = [tensor for tensor in tree_flatten(result)[0] if isinstance(tensor, Tensor)]
+        name = func._schema.name.partition("::")[2]
+        small = all(tensor.numel() <= LARGEST for tensor in (*operands, *results))
+        known = small and all(self.value(tensor) is not None for tensor in operands)
+        if known and name in _MEANS:
+            (made,) = results
+            self._values[id(made)] = torch.full(made.shape, _MEANS[name], dtype=made.dtype, device="cpu")
+            return
+        if not known or torch.Tag.nondeterministic_seeded in func.tags:
+            self._forget(results)
+            return
+        real_args, real_kwargs = tree_map_only(Tensor, self.value, (args, kwargs))
+        if "device" in kwargs:
+            real_kwargs["device"] = torch.device("cpu")
+        try:
+            values = func(*real_args, **real_kwargs)
+        except (RuntimeError, NotImplementedError, IndexError, ValueError):
+            self._forget(results)
+            return
+        for tensor, value in zip(results, tree_flatten(values)[0], strict=False):
+            self._values[id(tensor)] = value
+
+    def value(self, tensor: Tensor) -> Tensor | None:
+        """The value of a tensor, None if it has none."""
+        if tensor.device.type != "meta" and id(tensor) not in self._values:
+            self._values[id(tensor)] = tensor.detach().cpu().clone()  # the network's own is never written to
+        return self._values.get(id(tensor))
+
+    def scalar(self, tensor: Tensor) -> Any:
+        """The value of a tensor of one element.
+
+        Raises:
+            WorkloadError: it follows from the network's data.
+        """
+        value = self.value(tensor)
+        if value is None:
+            raise WorkloadError("control flow depends on values that only a run with data has")
+        return value.item()
+
+    def _forget(self, tensors: list[Tensor]) -> None:
+        for tensor in tensors:
+            self._values.pop(id(tensor), None)
