@@ -17,13 +17,13 @@ def render_command(
     training: options.Training = None,
     out: options.Out = None,
 ) -> None:
-    """Write the Timeloop v0.4 architecture, its energies and, with --net, every distinct problem."""
+    """Write a machine and, with --net, its operations for Timeloop and Accelergy, and how to run them there."""
     import sys
 
     from camel_plugin.arch import load_machine
+    from camel_plugin.engine.timeloop.kit import timeloop_files
     from camel_plugin.errors import InputError
     from camel_plugin.report import export
-    from camel_plugin.report.specs import machine_files, problem_files
     from camel_plugin.workload.network_file import load_network
 
     machine = load_machine(arch, options.parse_settings(settings), temperature_C=temperature)
@@ -32,7 +32,7 @@ def render_command(
             raise InputError("problems are files", field="--net", value=net, suggestion="say where with --out DIR")
         sys.stdout.write(machine.yaml)
         return
-    files = machine_files(machine)
+    step = None
     if net is not None:
         network = load_network(
             net,
@@ -42,6 +42,6 @@ def render_command(
             schedule=schedule.value if schedule else None,
             training=options.parse_settings(training, "--training"),
         )
-        files |= problem_files(network.step())
-    for path in export.add(out, files):
+        step = network.step()
+    for path in export.add(out, timeloop_files(machine, step)):
         print(path)

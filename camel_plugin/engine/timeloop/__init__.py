@@ -74,11 +74,11 @@ class TimeloopEngine:
             EngineError: a tool is missing or failed, or what it wrote cannot be true; names the folder with its log.
         """
         start, objective = time.perf_counter(), Objective(objective)
-        machine = _limited(machine)
+        machine = limited(machine)
         files = {
             "architecture.yaml": write_architecture(machine, problem),
             "problem.yaml": write_problem(problem),
-            "mapper.yaml": self._mapper(objective),
+            "mapper.yaml": write_mapper(objective, self.threads, self.patience),
         }
         with _Job(machine, problem, files, self.keep) as job:
             job.translate("mapper", expect={"mapper": {"optimization_metrics": METRICS[objective]}})
@@ -110,7 +110,7 @@ class TimeloopEngine:
         Raises:
             EngineError: as for :meth:`map`.
         """
-        bare = _limited(_unconstrained(machine, problem, mapping))
+        bare = limited(_unconstrained(machine, problem, mapping))
         files = {
             "architecture.yaml": write_architecture(bare, problem),
             "problem.yaml": write_problem(problem),
@@ -121,18 +121,20 @@ class TimeloopEngine:
             job.run("timeloop-model")
             return parse_stats(job.output("timeloop-model.stats.txt"), bare, problem)
 
-    def _mapper(self, objective: Objective) -> str:
-        lines = [
-            "mapper:",
-            "  version: 0.4",
-            "  algorithm: random",
-            f"  num_threads: {self.threads}",
-            f"  victory_condition: {self.patience}",
-            "  timeout: 1000000000",
-            "  log_stats: true",
-            f"  optimization_metrics: [{', '.join(METRICS[objective])}]",
-        ]
-        return "\n".join(lines) + "\n"
+
+def write_mapper(objective: Objective, threads: int = 1, patience: int = 500) -> str:
+    """The mapper section; see :class:`TimeloopEngine`."""
+    lines = [
+        "mapper:",
+        "  version: 0.4",
+        "  algorithm: random",
+        f"  num_threads: {threads}",
+        f"  victory_condition: {patience}",
+        "  timeout: 1000000000",
+        "  log_stats: true",
+        f"  optimization_metrics: [{', '.join(METRICS[objective])}]",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def shortfalls_of(machine: Machine, problem: Problem) -> tuple[Any, ...]:
@@ -193,7 +195,12 @@ class _Job:
         return int(counts[-1]) + 1 if counts else 0
 
 
-def _limited(machine: Machine) -> Machine:
+def limited(machine: Machine) -> Machine:
+    """The machine with a depth wherever the front end demands one.
+
+    Raises:
+        InputError: a recipe has set formats, for which Timeloop has no words.
+    """
     refuse_formats("Timeloop", machine)
     nodes = (
         replace(node, depth=UNLIMITED_ROWS) if isinstance(node, Storage) and node.depth is None else node
