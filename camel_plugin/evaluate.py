@@ -50,6 +50,8 @@ from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.step import Operation, Step
+from camel_plugin.workload.inputs import InputTensor
+from camel_plugin.workload.network import Network
 
 
 def evaluate(arch: str, net: str, **choices: Any) -> StepResult:
@@ -62,7 +64,7 @@ def compare(
     net: str,
     *,
     overrides: Mapping[str, str] | None = None,
-    input: Sequence[int] | None = None,
+    input: Sequence[int] | InputTensor | Mapping[str, InputTensor] | None = None,
     batch: int | None = None,
     micro_batch: int | str | None = None,
     depth_first: str = "network",

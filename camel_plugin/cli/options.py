@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from camel_plugin.errors import InputError
+from camel_plugin.workload.inputs import InputTensor
 
 
 class Schedule(StrEnum):
@@ -59,7 +60,13 @@ Training = Annotated[
         "precision.KIND; repeatable.",
     ),
 ]
-Input = Annotated[str | None, typer.Option(metavar="C,H,W", help="Shape of one sample, in place of the file's.")]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]C,H,W[:TYPE]",
+        help="Shape of one sample, in place of the file's: 3,32,32, or 128:int64; of several inputs one each by name.",
+    ),
+]
 Batch = Annotated[int | None, typer.Option(min=1, help="Samples of one step.")]
 MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples of one run of an operation.")]
 MicroBatchOrAuto = Annotated[
@@ -111,21 +118,30 @@ def parse_settings(settings: Sequence[str] | None, option: str = "--set") -> dic
     return parsed
 
 
-def parse_input(text: str | None) -> tuple[int, ...] | None:
-    """``3,32,32`` as a tuple of positive integers.
+def parse_input(texts: Sequence[str] | None) -> tuple[int, ...] | InputTensor | dict[str, InputTensor] | None:
+    """``3,32,32`` or, with its type, ``128:int64``; or several with a name each, ``tokens=128:int64``.
 
     Raises:
         InputError: anything else.
     """
-    if text is None:
+    if not texts:
         return None
-    try:
-        shape = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise InputError("not a shape", field="--input", value=text, suggestion="write 3,32,32")
-    return shape
+    inputs: dict[str, InputTensor] = {}
+    for text in texts:
+        name, _, described = text.rpartition("=")
+        extents, _, dtype = described.partition(":")
+        try:
+            shape = tuple(int(part) for part in extents.split(","))
+        except ValueError:
+            shape = ()
+        if not shape or min(shape) < 1 or text.startswith("=") or text.endswith(":"):
+            raise InputError("not a shape", field="--input", value=text, suggestion="write 3,32,32 or tokens=128:int64")
+        if name in inputs or (not name and len(texts) > 1):
+            raise InputError("several inputs need a name each", field="--input", value=text)
+        if not name and not dtype:
+            return shape
+        inputs[name] = InputTensor(shape, dtype or "float")
+    return inputs.get("", inputs)
 
 
 def parse_micro_batch(text: str | None) -> int | str | None:

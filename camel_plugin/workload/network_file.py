@@ -57,7 +57,7 @@ class _NetworkFile(_Strict):
 def load_network(
     network: str | nn.Module,
     *,
-    input: Sequence[int] | Mapping[str, InputTensor] | None = None,
+    input: Sequence[int] | InputTensor | Mapping[str, InputTensor] | None = None,
     input_type: str | None = None,
     batch: int | None = None,
     micro_batch: int | None = None,
@@ -76,8 +76,8 @@ def load_network(
     Args:
         network: a registered network file (``revresnet``), the path of one (``./my.yaml``), a factory
             (``package.mod:factory`` or ``path/to/file.py:factory``, which runs that code), or a module.
-        input: extents of one sample, (channels, rows, columns) say; of each input by the name of its argument where
-            there are several. Needed if no file gives them.
+        input: extents of one sample, (channels, rows, columns) say, or with their type; of each input by the name of
+            its argument where there are several. Needed if no file gives them.
         input_type: ``float``, ``int64``, ``int32`` or ``bool``, of a single input.
         batch: samples of a training step.
         micro_batch: samples that run through the network at a time; divides ``batch``.
@@ -95,6 +95,8 @@ def load_network(
         UnknownNameError: no such network, schedule, optimizer, builder, format ...
         WorkloadError: a wrong file (with its line), or a recipe that cannot be.
     """
+    if isinstance(input, InputTensor):
+        input_type, input = input.dtype, input.shape
     root = None
     if not isinstance(network, str):
         base = _bare(type(network).__name__, lambda: network, input)
