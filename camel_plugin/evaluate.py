@@ -15,13 +15,15 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from camel_plugin import workload
 from camel_plugin.arch import load_machine
 from camel_plugin.arch.machine import Machine
 from camel_plugin.arch.v04.mapping_file import write_mapping
 from camel_plugin.engine.base import MapResult, Objective
-from camel_plugin.engine.cache import Cache, content_key
+from camel_plugin.engine.cache import Cache, content_key, source_digest
 from camel_plugin.engine.jobs import Job, Progress, map_all
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
@@ -48,10 +50,10 @@ from camel_plugin.schedule.refresh.duty import duties
 from camel_plugin.schedule.remedies import LevelLifetimes
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
-from camel_plugin.workload.network_file import load_network
-from camel_plugin.workload.step import Operation, Step
 from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.network import Network
+from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.step import Operation, Step
 
 
 def evaluate(arch: str, net: str, **choices: Any) -> StepResult:
@@ -89,7 +91,7 @@ def compare(
         archs: machines, by name, machine file or Timeloop v0.4 files.
         net: network, by name, network file or ``package.module:factory``.
         overrides: parameters of the FIRST machine, name -> text.
-        input: shape of one sample, in place of the network file's.
+        input: shape of one sample, in place of the network file's, see :func:`load_network`.
         batch: samples of the step.
         micro_batch: samples of one run of an operation; divides ``batch``. ``auto`` searches for the best.
         depth_first: how far a micro-batch runs before the next one starts: ``network``, ``stage``, ``block``, ``none``
@@ -145,7 +147,7 @@ def compare(
 
     @functools.cache
     def step_of(size: int) -> Step:
-        return replace(network, micro_batch=size).step()
+        return _step(replace(network, micro_batch=size), cache)
 
     sizes = micro_batches(network.batch) if searched else [network.micro_batch]
     searches = [
@@ -188,6 +190,18 @@ def compare(
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}
     problems = problem_files(step_of(results[0].settings["micro_batch"]))
     return replace(results[0], baselines=tuple(results[1:]), files={**files, **problems})
+
+
+def _step(network: Network, cache: Cache | None) -> Step:
+    """The step of a network. One made of our own modules is kept: its next run needs no torch."""
+    if cache is None or not network.origin:
+        return network.step()
+    key = content_key(source_digest(Path(workload.__file__).parent), version("torch"), network)
+    step = cache.get(key, Step)
+    if step is None:
+        step = network.step()
+        cache.put(key, step)
+    return step
 
 
 def _size(micro_batch: int | str | None) -> int | None:

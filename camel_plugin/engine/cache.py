@@ -1,4 +1,4 @@
-"""Mapping results on disk, keyed by content: same machine, problem, objective and engine, same result."""
+"""Results on disk, keyed by the content of what they were made from: same input and code, same result."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from camel_plugin.engine.base import MapResult
-
-_RESULT = TypeAdapter(MapResult)
+T = TypeVar("T")
 
 
 def default_folder() -> Path:
@@ -23,6 +21,12 @@ def default_folder() -> Path:
     if folder := os.environ.get("CAMEL_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "camel-plugin"
+
+
+def source_digest(folder: Path) -> str:
+    """Digest of the Python sources below ``folder``: part of a key, no stale result survives a change of the code."""
+    sources = sorted(folder.rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 def content_key(*parts: Any) -> str:
@@ -55,21 +59,28 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._adapters: dict[type, TypeAdapter[Any]] = {}
 
-    def get(self, key: str) -> MapResult | None:
-        """The stored result, or None."""
+    def get(self, key: str, kind: type[T]) -> T | None:
+        """The stored dataclass of type ``kind``, or None."""
         try:
-            return _RESULT.validate_json((self.folder / f"{key}.json").read_bytes())
+            found: T = self._adapter(kind).validate_json((self.folder / f"{key}.json").read_bytes())
+            return found
         except (OSError, ValidationError):
             return None
 
-    def put(self, key: str, result: MapResult) -> None:
-        """Store a result. A folder that cannot be written makes the cache useless, not the run."""
+    def put(self, key: str, result: Any) -> None:
+        """Store a dataclass. A folder that cannot be written makes the cache useless, not the run."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
-                file.write(_RESULT.dump_json(result))
+                file.write(self._adapter(type(result)).dump_json(result))
             Path(name).replace(self.folder / f"{key}.json")
         except OSError:
             return
+
+    def _adapter(self, kind: type) -> TypeAdapter[Any]:
+        if kind not in self._adapters:
+            self._adapters[kind] = TypeAdapter(kind)
+        return self._adapters[kind]

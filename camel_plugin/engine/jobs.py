@@ -63,7 +63,7 @@ def map_all(
     distinct = dict(zip(reversed(keys), reversed(jobs), strict=True))
     results: dict[str, MapResult] = {}
     if cache:
-        results = {key: found for key in distinct if (found := cache.get(key)) is not None}
+        results = {key: found for key in distinct if (found := cache.get(key, MapResult)) is not None}
     pending = {key: job for key, job in reversed(distinct.items()) if key not in results}
 
     def finished(key: str, result: MapResult) -> None:

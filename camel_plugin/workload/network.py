@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from camel_plugin.errors import InputError, WorkloadError
 from camel_plugin.workload.graph import Graph
@@ -25,6 +25,8 @@ class Network:
     Attributes:
         name: in results.
         factory: builds the module; called once, when the graph is first asked for.
+        origin: what the module is made from, where that says all of it: one of our builders with its parameters;
+            empty for a user's code.
         input: extents of one sample; of each input by the name of its argument where there are several.
         input_type: of a single input, see ``inputs.DTYPES``.
         batch: samples of a training step.
@@ -43,7 +45,7 @@ class Network:
     """
 
     name: str
-    factory: Callable[[], nn.Module]
+    factory: Callable[[], nn.Module] = field(compare=False)
     input: tuple[int, ...] | Mapping[str, InputTensor]
     input_type: str = "float"
     batch: int = 1
@@ -59,6 +61,7 @@ class Network:
     symbolic: bool = False
     description: str = ""
     source: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def recipe(self) -> dict[str, object]:

@@ -256,7 +256,15 @@ def _from_file(root: YamlNode, path: Path) -> Network:
         symbolic=content.builder is not None,
         description=content.description,
         source=content.source,
+        origin=_origin(content),
     )
+
+
+def _origin(content: _NetworkFile) -> dict[str, Any]:
+    """What the module of a file is made from, if it is one of our own."""
+    if content.builder is None or not registered("networks")[content.builder].value.startswith(f"{__package__}."):
+        return {}
+    return {"builder": content.builder, "parameters": content.parameters}
 
 
 def _located(error: ValidationError, root: YamlNode) -> WorkloadError | UnknownNameError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.cache import source_digest
 from camel_plugin.engine.native.feasibility import shortfalls
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
@@ -44,9 +44,7 @@ class NativeEngine:
 
     def version(self) -> str:
         """Version of this package and a digest of the engine's sources: no stale result survives a change."""
-        sources = sorted(Path(__file__).parent.glob("*.py"))
-        digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-        return f"{package_version('camel-plugin')}+{digest[:12]}"
+        return f"{package_version('camel-plugin')}+{source_digest(Path(__file__).parent)}"
 
     def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
         """The best mapping and a bound that no mapping is below.
