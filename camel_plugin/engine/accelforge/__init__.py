@@ -32,9 +32,12 @@ def python() -> tuple[str, str]:
     """A Python that has AccelForge, and its version: ``$CAMEL_ACCELFORGE_PYTHON``, or this one.
 
     Raises:
-        EngineError: it has not; says how to get it.
+        EngineError: it has not, or graphviz's dot is missing; says how to get it.
     """
-    return _python(os.environ.get(PYTHON_VARIABLE, sys.executable))
+    found = _python(os.environ.get(PYTHON_VARIABLE, sys.executable))
+    if shutil.which("dot") is None:
+        raise EngineError("AccelForge's mapper needs graphviz's dot, which is not on PATH: install graphviz")
+    return found
 
 
 @cache

@@ -16,11 +16,18 @@ PACKAGES = ("pytimeloop.timeloopfe", "timeloopfe")
 
 
 def find_front_end() -> str:
-    """Name of the first front end that can be imported (ImportError with every reason if none can)."""
+    """Name of the first front end that can be imported.
+
+    Raises:
+        ImportError: none can; with the reasons of those that are there, empty if none is.
+    """
     reasons = []
     for package in PACKAGES:
         try:
             importlib.import_module(f"{package}.v4")
+        except ModuleNotFoundError as error:
+            if error.name != package.partition(".")[0]:
+                reasons.append(f"{package}: {error}")
         except ImportError as error:
             reasons.append(f"{package}: {error}")
         else:
@@ -40,7 +47,10 @@ def translate(package: str, kind: str, inputs: list[str]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Translate, or say which front end there is."""
-    package = find_front_end()
+    try:
+        package = find_front_end()
+    except ImportError as error:
+        sys.exit(str(error) or "not installed")
     if not arguments:
         print(package)
         return

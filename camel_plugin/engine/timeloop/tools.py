@@ -76,8 +76,8 @@ def _front_end(chosen: str | None, path: str | None) -> FrontEnd:
             return FrontEnd(python, answer.stdout.split()[-1])
         reasons.append(f"{python}: {(answer.stderr.strip().splitlines() or ['no answer'])[-1]}")
     raise EngineError(
-        f"Timeloop's front end (pytimeloop or timeloopfe) is in none of the Pythons at hand; {CONTAINER}; "
-        f"{PYTHON_VARIABLE} names another Python; tried " + ", ".join(reasons)
+        f"Timeloop's front end (pytimeloop or timeloopfe) is in none of the Pythons at hand ({'; '.join(reasons)}); "
+        f"{CONTAINER}; {PYTHON_VARIABLE} names another Python"
     )
 
 

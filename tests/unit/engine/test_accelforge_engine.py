@@ -29,6 +29,11 @@ class Bench:
         self.python, self.answer = folder / "a python", folder / "answer"
         self.jobs = folder / "jobs"
         self.jobs.mkdir()
+        self.dot = folder / "bin" / "dot"
+        self.dot.parent.mkdir()
+        self.dot.write_text("#!/bin/sh\n")
+        self.dot.chmod(self.dot.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{self.dot.parent}:/bin")
         monkeypatch.setenv(accelforge.PYTHON_VARIABLE, str(self.python))
         monkeypatch.setattr("tempfile.tempdir", str(self.jobs))
         accelforge._python.cache_clear()
@@ -149,6 +154,12 @@ def test_a_search_that_takes_too_long(bench):
 def test_where_it_is_not_installed(bench):
     bench.script(WELL, version="echo ModuleNotFoundError: accelforge >&2; exit 1")
     with pytest.raises(EngineError, match=r"not installed .*accelforge\).*pip install 'camel-plugin\[accelforge\]'"):
+        AccelForgeEngine().version()
+
+
+def test_without_graphviz(bench, monkeypatch):
+    monkeypatch.setenv("PATH", str(bench.jobs))
+    with pytest.raises(EngineError, match="graphviz's dot, which is not on PATH"):
         AccelForgeEngine().version()
 
 
