@@ -92,13 +92,21 @@ def how(result: StepResult) -> str:
     return ", ".join([*parts, f"{result.engine} engine"])
 
 
+_NAMED = 3
+"""Modules that were not reached and are named."""
+
+
 def warnings(result: StepResult) -> list[str]:
     """What is missing from the numbers; empty when nothing is."""
     meanings = {
         "unsupported": "NOT IN THESE NUMBERS (operator without a cost model)",
         "not_reached": "NOT REACHED by the forward pass, so not in these numbers",
     }
-    return [f"{meaning}: {entry}" for key, meaning in meanings.items() for entry in result.coverage.get(key, ())]
+    lines = [f"{meanings['unsupported']}: {entry}" for entry in result.coverage.get("unsupported", ())]
+    if missed := result.coverage.get("not_reached", ()):
+        more = f" and {len(missed) - _NAMED} more modules" if len(missed) > _NAMED else ""
+        lines.append(f"{meanings['not_reached']}: {', '.join(missed[:_NAMED])}{more}")
+    return lines
 
 
 def machines(result: StepResult) -> list[tuple[str, StepResult]]:

@@ -12,7 +12,6 @@ What the graph does not mean: it is one path through the module, that of trainin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -24,10 +23,10 @@ from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.workload.coupling import find_reversible_blocks, without_idle_moves
+from camel_plugin.workload.coverage import left_out, notes
 from camel_plugin.workload.graph import Graph, InvertibleModule, Node, ReversibleBlock, ValueRole
 from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.inverse import verify_inverse
-from camel_plugin.workload.lowering import MAC_KINDS, conv_of
 from camel_plugin.workload.recorder import Recorder, flat
 
 
@@ -102,10 +101,7 @@ def _graph(recorder: Recorder, name: str, result: Any) -> Graph:
         outputs,
         blocks,
         tuple(f"{operator}: {count} x" for operator, count in sorted(recorder.ignored.items())),
-        (
-            *_left_out([*nodes, *further]),
-            *(f"{note}: {count} x" for note, count in sorted(recorder.unsupported.items())),
-        ),
+        (*left_out([*nodes, *further]), *notes(recorder.unsupported)),
         _not_reached(recorder, used),
         modules,
     )
@@ -182,25 +178,3 @@ def _tensors(result: Any) -> list[Tensor]:
     if is_dataclass(result):
         return _tensors([getattr(result, field.name) for field in fields(result)])
     return []
-
-
-def _left_out(nodes: Sequence[Node]) -> Iterator[str]:
-    """Operators without a model: where, how many, and their share of the forward pass's bytes and work.
-
-    Bytes are those of operands and results, all values of one size. Multiply-accumulates are known where torch has a
-    formula for the operator, or it goes element by element.
-    """
-    moved = {node.name: sum(map(math.prod, (*node.input_shapes, *node.output_shapes))) for node in nodes}
-    macs = {node.name: conv_of(node).macs for node in nodes if node.kind in MAC_KINDS}
-    left_out: dict[str, list[Node]] = {}
-    for node in nodes:
-        if node.kind == "unsupported":
-            label = f"{node.attributes['operator']} in {node.module or 'the network'}"
-            left_out.setdefault(label, []).append(node)
-            macs[node.name] = node.number("macs") if node.attributes["macs"] is not None else 0
-    for label, same in sorted(left_out.items()):
-        bytes_ = sum(moved[node.name] for node in same) / sum(moved.values())
-        unknown = any(node.attributes["macs"] is None for node in same)
-        share = sum(macs[node.name] for node in same) / max(1, sum(macs.values()))
-        work = "MACs unknown (torch has no formula for it)" if unknown else f"{share:.1%} of its MACs"
-        yield f"{label}: {len(same)} x, {bytes_:.1%} of the forward pass's bytes, {work}"

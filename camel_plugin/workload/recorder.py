@@ -63,7 +63,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
         self.taken = {path for path, child in module.named_modules() if list(child.children())}
         self.ignored: Counter[str] = Counter()
-        self.unsupported: Counter[str] = Counter()
+        self.unsupported: dict[str, list[str]] = {}
         self.constants = Constants()
         # Stand-ins without data, for code that compares devices before it calls an operator (recurrent layers do).
         self.parameters: dict[str, Tensor] = {
@@ -124,7 +124,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Everything that runs inside is recorded, on the meta device and with attention taken apart."""
 
         def note(text: str) -> None:
-            self.unsupported[f"{text}, in {self.path or 'the network'}"] += 1
+            self.unsupported.setdefault(text, []).append(self.path)
 
         modes = (self.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad())
         with ExitStack() as stack:
@@ -172,7 +172,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = tried_on_ones(func, args, kwargs, self.constants.value)
             except (NotImplementedError, RuntimeError):
                 raise error from None
-            self.unsupported[f"shape of {operator} in {self.path or 'the network'}, found by a run on ones"] += 1
+            self.unsupported.setdefault(f"shape of {operator}, found by a run on ones", []).append(self.path)
         arguments = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
         self._record(operator, arguments, result, in_place, partial(macs_of, func, meta_args, meta_kwargs, result))
         self.constants.follow(func, args, kwargs, args[0] if in_place else result)
@@ -194,6 +194,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         base = operator if operator in CREATION else operator.rstrip("_")
         results = [r for r in (result if isinstance(result, list | tuple) else [result]) if isinstance(r, Tensor)]
         tensors = [t for t in tree_flatten(arguments)[0] if isinstance(t, Tensor)]
+        if results and not any(r.numel() for r in results):
+            self.ignored[f"{base} without any values"] += 1
+            for r in results:
+                self._constant(r)
+            return
         window = self.windows.get(id(tensors[0])) if tensors else None
         enlarged = base == "expand" and results and results[0].numel() > tensors[0].numel()
         if base == "detach":
@@ -239,7 +244,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         if operands is None:
             picked = [arguments.get(key) for key in operator.operands]
-            operands = [t for t in tree_flatten(picked)[0] if isinstance(t, Tensor)]
+            operands = [t for t in tree_flatten(picked)[0] if isinstance(t, Tensor) and t.numel()]
         inputs = tuple(self.value_of(t) for t in operands)
         attributes = operator.attributes(arguments)
         kind = str(attributes.pop("kind", operator.kind))
@@ -279,7 +284,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         grad = torch.is_grad_enabled()
         needs = any(self.values[i].requires_grad for i in inputs)
         if needs and not grad and any(self.values[i].role is ValueRole.PARAMETER for i in inputs):
-            self.unsupported[f"gradient of trainable {name}, which runs under no_grad"] += 1
+            self.unsupported.setdefault("gradient of trainable parameters, under no_grad", []).append(name)
         differentiable = needs and grad and kind not in ("compare", "detach")
         for output, shape in zip(outputs, output_shapes, strict=True):
             self.values[output] = Value(output, shape, ValueRole.ACTIVATION, differentiable)
