@@ -299,3 +299,25 @@ def test_tiles_that_wait_too_long_are_refreshed():
     assert data["x"].refreshes == 2 and data["x"].rule == "residency of the tile"
     # 9 words are 16 rows (86016 rows for 49152 words); y is not read again.
     assert result.refresh_count == 2 * math.ceil(9 * 86016 / 49152)
+
+
+@pytest.mark.parametrize(("cycles", "refreshes"), [(1674, 0), (1675, 1), (1676, 1), (3349, 1), (3350, 2), (3351, 2)])
+def test_refreshes_of_a_tile_at_the_boundary(cycles, refreshes):
+    # All of the input is one tile that stays from the first cycle to the last: one cycle below the retention time
+    # (3.35 us are 1675 cycles of 2 ns) it needs none, at the retention time one.
+    work = step(
+        [mac("conv", conv(1, 1, 3), "x", "w", "y", Pass.FORWARD)],
+        x=("input", (1, 3, 3)),
+        w=("weight", (1, 1)),
+        y=("activation", (1, 3, 3)),
+    )
+    result = run("lifetime", machine(refresh=CAMEL_REFRESH), work, {"conv": cycles})
+    (tile,) = (data for data in result.operations[0].lifetimes if data.tensor == "x")
+    assert tile.refreshes == refreshes and result.refresh_count == refreshes * 16
+
+
+@pytest.mark.parametrize(("retention_cycles", "refreshes"), [(999, 1), (1000, 1), (1001, 0), (500, 2), (501, 1)])
+def test_the_boundary_moves_with_the_retention_time(retention_cycles, refreshes):
+    arch = machine(refresh=replace(CAMEL_REFRESH, retention_s=retention_cycles * CYCLE_S, rows_per_array=128))
+    result = run("lifetime", arch, resident_pair(), {"make": 400, "use": 600})
+    assert {tensor.name: tensor.refreshes for tensor in result.tensors}["a"] == refreshes

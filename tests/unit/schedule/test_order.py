@@ -123,9 +123,9 @@ def test_borders_wait_in_one_copy_a_micro_batch():
 
 
 @st.composite
-def random_steps(draw):
+def random_steps(draw, runs=(1, 2, 3)):
     """Chains with skips in numbered blocks; weights of different size, some accumulated into."""
-    runs, count = draw(st.sampled_from([1, 2, 3])), draw(st.integers(2, 9))
+    runs, count = draw(st.sampled_from(runs)), draw(st.integers(2, 9))
     tensors, ops, made = {"x": ("input", (draw(st.integers(1, 30)),))}, [], ["x"]
     for i in range(count):
         shape = (draw(st.integers(1, 30)),)
