@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from timeloop_parity import differences
 
 from camel_plugin.arch.v04 import read_machine, read_mapping, read_problem
 from camel_plugin.engine.native.model import evaluate
@@ -17,7 +18,6 @@ from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.workload.network_file import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-revresnet.tar.xz"
-COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
 
 
 @cache
@@ -39,30 +39,6 @@ def given(run, tmp_path):
     ert.write_text(run["ERT.yaml"])
     problem = read_problem([("problem.yaml", run["problem.yaml"])])
     return read_machine([("architecture.yaml", run["architecture.yaml"])], ert=ert, problem=problem), problem
-
-
-def differences(mine, theirs):
-    """What is not the same: cycles and counts exactly, energies beyond what two printed decimals of a pJ hide."""
-    found = []
-    if (mine.cycles, mine.computes) != (theirs.cycles, theirs.computes):
-        found.append(f"{mine.cycles} cycles, Timeloop {theirs.cycles}")
-    for name, level in theirs.levels.items():
-        own = mine.levels[name]
-        if (own.instances, own.utilized_instances) != (level.instances, level.utilized_instances):
-            found.append(f"{name} instances")
-        assert own.tensors.keys() == level.tensors.keys()
-        for tensor, stats in level.tensors.items():
-            for count in COUNTS:
-                if getattr(own.tensors[tensor], count) != getattr(stats, count):
-                    ours, counted = getattr(own.tensors[tensor], count), getattr(stats, count)
-                    found.append(f"{name} {tensor} {count}: {ours}, Timeloop {counted}")
-        if own.energy_J != pytest.approx(level.energy_J, rel=1e-6, abs=2e-14):
-            found.append(f"{name} energy: {own.energy_J}, Timeloop {level.energy_J}")
-        if own.leakage_J != pytest.approx(level.leakage_J, rel=1e-6, abs=2e-14 + 1e-17 * mine.computes):
-            found.append(f"{name} leakage: {own.leakage_J}, Timeloop {level.leakage_J}")
-    if mine.energy_J != pytest.approx(theirs.energy_J, rel=1e-5):
-        found.append(f"{mine.energy_J} J, Timeloop {theirs.energy_J} J")
-    return found
 
 
 MAPPED = sorted(name for name in runs() if name.endswith("/mapper"))

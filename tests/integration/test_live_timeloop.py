@@ -1,0 +1,57 @@
+"""Native model against the real Timeloop, where it is present, on machines and problems that nobody recorded."""
+
+import pytest
+from timeloop_parity import differences
+
+from camel_plugin.arch import load_machine
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.native import NativeEngine
+from camel_plugin.engine.native.model import evaluate
+from camel_plugin.engine.timeloop import TimeloopEngine
+from camel_plugin.errors import EngineError
+from camel_plugin.workload.problem import Dataspace, Problem
+
+CONV = Problem(
+    ("C", "M", "R", "S", "N", "P", "Q"),
+    (8, 12, 3, 3, 2, 6, 10),
+    (
+        Dataspace("Weights", ((("C", 1),), (("M", 1),), (("R", 1),), (("S", 1),))),
+        Dataspace("Inputs", ((("N", 1),), (("C", 1),), (("R", 1), ("P", 2)), (("S", 1), ("Q", 2)))),
+        Dataspace("Outputs", ((("N", 1),), (("M", 1),), (("P", 1),), (("Q", 1),)), read_write=True),
+    ),
+    name="strided",
+)
+MACHINES = {
+    "camel at 60 C": load_machine("camel", temperature_C=60),
+    "camel 4 x 8": load_machine("camel", {"array_rows": "4", "array_columns": "8"}),
+    "camel, resident": load_machine("camel").with_homes({"Inputs": "act_edram", "Outputs": "act_edram"}),
+    "camel, all resident": load_machine("camel").with_homes(
+        {"Inputs": "act_edram", "Outputs": "act_edram", "Weights": "w_sram"}
+    ),
+    "camel-sram": load_machine("camel-sram"),
+    "eyeriss": load_machine("eyeriss"),
+    "eyeriss, resident": load_machine("eyeriss").with_homes({"Inputs": "shared_glb"}),
+    "rana": load_machine("rana"),
+}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    engine = TimeloopEngine(patience=50)
+    try:
+        engine.version()
+    except EngineError as error:
+        pytest.skip(str(error))
+    return engine
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_mapping_that_timeloop_chose(engine, name):
+    found = engine.map(MACHINES[name], CONV, Objective.EDP, 10.0)
+    assert differences(evaluate(MACHINES[name], CONV, found.mapping), found.evaluation) == []
+
+
+@pytest.mark.parametrize("name", [name for name, machine in MACHINES.items() if not machine.homes])
+def test_the_mapping_that_the_native_engine_chose(engine, name):
+    found = NativeEngine().map(MACHINES[name], CONV, Objective.EDP, 1.0)
+    assert differences(found.evaluation, engine.evaluate(MACHINES[name], CONV, found.mapping)) == []

@@ -1,0 +1,29 @@
+"""Where the cost of a mapping is not the same in the native model and in Timeloop."""
+
+import pytest
+
+COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
+
+
+def differences(mine, theirs):
+    """What is not the same: cycles and counts exactly, energies beyond what two printed decimals of a pJ hide."""
+    found = []
+    if (mine.cycles, mine.computes) != (theirs.cycles, theirs.computes):
+        found.append(f"{mine.cycles} cycles, Timeloop {theirs.cycles}")
+    for name, level in theirs.levels.items():
+        own = mine.levels[name]
+        if (own.instances, own.utilized_instances) != (level.instances, level.utilized_instances):
+            found.append(f"{name} instances")
+        assert own.tensors.keys() == level.tensors.keys()
+        for tensor, stats in level.tensors.items():
+            for count in COUNTS:
+                if getattr(own.tensors[tensor], count) != getattr(stats, count):
+                    ours, counted = getattr(own.tensors[tensor], count), getattr(stats, count)
+                    found.append(f"{name} {tensor} {count}: {ours}, Timeloop {counted}")
+        if own.energy_J != pytest.approx(level.energy_J, rel=1e-6, abs=2e-14):
+            found.append(f"{name} energy: {own.energy_J}, Timeloop {level.energy_J}")
+        if own.leakage_J != pytest.approx(level.leakage_J, rel=1e-6, abs=2e-14 + 1e-17 * mine.computes):
+            found.append(f"{name} leakage: {own.leakage_J}, Timeloop {level.leakage_J}")
+    if mine.energy_J != pytest.approx(theirs.energy_J, rel=1e-5):
+        found.append(f"{mine.energy_J} J, Timeloop {theirs.energy_J} J")
+    return found
