@@ -19,7 +19,7 @@ _LEVEL = re.compile(r"=== (\S+) ===")
 _TENSOR = re.compile(r"    (\S+):")
 _ENTRY = re.compile(r"\s*(\S[^:]*?)\s*:\s+(\S+)")
 _SHARE = re.compile(r"^\s+(\S+)\s+=\s+(\S+)$", re.MULTILINE)
-_PRINTED_FJ = 0.01  # energies are printed with two decimals
+_PRINTED = 0.01  # energies are printed with two decimals: parts in pJ, shares in fJ per compute
 _SUMMARY = "Summary Stats"
 
 
@@ -95,7 +95,9 @@ class _Reader:
         compute_J = self._number(self.compute, "Energy (total)") * _PJ
         energy_J = compute_J + sum(level.energy_J + level.leakage_J for level in levels.values())
         total_J = self._share_J("Total")
-        if abs(energy_J - total_J) > _PRINTED_FJ * computes * 1e-15 + 1e-6 * total_J:
+        parts = 1 + sum(1 + len(level.tensors) for level in levels.values())  # each rounded to what is printed
+        rounding_J = _PRINTED * (computes * 1e-15 + parts * _PJ / 2)
+        if abs(energy_J - total_J) > rounding_J + 1e-6 * total_J:
             raise EngineError(f"the parts of Timeloop's energy make {energy_J:g} J, its total is {total_J:g} J")
         slowest = max(levels, key=lambda name: levels[name].cycles)
         units = self.machine.instances(self.machine.compute.name)
