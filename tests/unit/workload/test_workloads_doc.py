@@ -23,4 +23,4 @@ def test_the_walk_works(tmp_path, monkeypatch):
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile(code, str(DOC), "exec"), names)  # noqa: S102
             printed = output.getvalue()
-    assert compared == 4
+    assert compared == 5
