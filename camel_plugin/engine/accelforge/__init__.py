@@ -138,6 +138,7 @@ class _Folder:
                 answer = subprocess.run(  # noqa: S603
                     [command, str(MAPPER), task, "specification.yaml", "answer.json"],
                     cwd=folder,
+                    env={**os.environ, "TMPDIR": str(folder)},  # where it forgets pickles
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -157,6 +157,12 @@ def test_where_it_is_not_installed(bench):
         AccelForgeEngine().version()
 
 
+def test_what_it_forgets_goes_with_its_folder(bench):
+    bench.script(f'echo x > "$TMPDIR/forgotten.pkl"; touch mapping.svg; {WELL}')
+    bench.map()
+    assert not list(bench.jobs.iterdir())
+
+
 def test_without_graphviz(bench, monkeypatch):
     monkeypatch.setenv("PATH", str(bench.jobs))
     with pytest.raises(EngineError, match="graphviz's dot, which is not on PATH"):

@@ -138,7 +138,8 @@ def test_a_front_end_that_ignores_an_attribute(bench):
             "Energy (total)                           : nan",
             "no number|true",
         ),
-        ("    Z:", "    Y:", "parts of Timeloop's energy|lost Z"),
+        ("    Z:", "    Y:", "lost Z: no level holds it"),
+        ("    Total      ", "    Total = 9\n    Other", "parts of Timeloop's energy"),
         ("=== buffer ===", "=== buffet ===", "lack buffer"),
     ],
 )
