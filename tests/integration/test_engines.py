@@ -1,6 +1,7 @@
 """What every engine must do, run over those that are here; `camel doctor` tells how to get the others."""
 
 import math
+import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -144,6 +145,27 @@ def test_what_fits_nowhere_is_an_error(engine):
         engine.map(replace(MACHINE, nodes=nodes), PROBLEM, Objective.EDP, 5.0)
     assert isinstance(caught.value, InfeasibleError | EngineError)
     assert str(caught.value)
+
+
+def test_a_budget_that_is_too_short_is_kept(engine):
+    """Either a mapping or an error that can be shown, soon."""
+    start = time.perf_counter()
+    try:
+        assert engine.map(MACHINE, PROBLEM, Objective.EDP, 0.01).evaluation.computes == PROBLEM.macs
+    except CamelError as error:
+        assert str(error)
+    assert time.perf_counter() - start < BUDGET_S
+
+
+def test_it_leaves_nothing_behind(engine, tmp_path, monkeypatch):
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    engine.map(MACHINE, PROBLEM, Objective.EDP, BUDGET_S)
+    assert not list(tmp_path.glob("*/*"))
 
 
 @pytest.mark.parametrize("name", sorted(set(registered("engines")) - {"native"}))
