@@ -25,6 +25,7 @@ from camel_plugin.arch.v04.mapping_file import write_mapping
 from camel_plugin.engine.base import MapResult, Objective
 from camel_plugin.engine.cache import Cache, content_key, source_digest
 from camel_plugin.engine.jobs import Job, Progress, map_all
+from camel_plugin.engine.padding import with_bounds
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.plugins import load
@@ -81,6 +82,7 @@ def compare(
     engine: str = "native",
     energies: str = "builtin",
     budget_s: float = 10.0,
+    pad: bool = True,
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -108,6 +110,7 @@ def compare(
         engine: registered engine.
         energies: ``builtin`` component models, or ``accelergy``: what the installed Accelergy says of the same files.
         budget_s: wall-clock budget of the mapper for one distinct problem.
+        pad: also map padded sizes of problems, where meshes cannot share out the true ones evenly.
         workers: processes, default one a core.
         cache: of mapping results; None for none.
         progress: called as problems are mapped.
@@ -158,7 +161,9 @@ def compare(
     weighed = policy if load("engines", engine).weighs_refresh else None
     jobs = [job for plans in finalists for plan in plans for job in plan.jobs(weighed)]
     mapped = iter(
-        map_all(engine, jobs, objective=goal, budget_s=budget_s, workers=workers, cache=cache, progress=progress)
+        map_all(
+            engine, jobs, objective=goal, budget_s=budget_s, pad=pad, workers=workers, cache=cache, progress=progress
+        )
     )
     settings = {
         "schedule": network.schedule,
@@ -168,6 +173,7 @@ def compare(
         "objective": goal.value,
         "energies": energies,
         "budget_s": budget_s,
+        "pad": pad,
     }
     results = []
     for position, (found, plans) in enumerate(zip(searches, finalists, strict=True)):
@@ -237,8 +243,9 @@ class _Plan:
     def result(
         self, mapped: Sequence[MapResult], policy: RefreshPolicy, engine: str, settings: Mapping[str, Any]
     ) -> StepResult:
-        machine, step, placement = self.plan.machine, self.plan.step, self.plan.placement
+        machine, placement = self.plan.machine, self.plan.placement
         found = {operation.name: result for operation, result in zip(self.mapped, mapped, strict=True)}
+        step = _as_mapped(self.plan.step, found)
         costs = {
             operation.name: operation_cost(
                 machine,
@@ -262,7 +269,7 @@ class _Plan:
             net=step.network,
             engine=engine,
             settings={**settings, "temperature_C": machine.temperature_C, "retention_s": retention_s},
-            versions=_versions(machine, step),
+            versions=_versions(machine, self.plan.step),
             totals=total(
                 operations,
                 peak_onchip_bytes=sum(placement.peak_bytes.values()),
@@ -286,12 +293,24 @@ class _Plan:
             notes=[
                 *format_notes(machine, step),
                 *_notes(machine, placement),
+                *_padding_notes(self.plan.step, step),
                 *(note for level in lifetimes for note in level_notes(level)),
             ],
             lifetimes=lifetimes,
             unconfirmed=machine.unconfirmed,
             published=machine.published,
         )
+
+
+def _as_mapped(step: Step, found: Mapping[str, MapResult]) -> Step:
+    """``step`` with the problems as they were mapped, padded ones with the bounds of the mapping."""
+    operations = tuple(
+        replace(operation, problem=with_bounds(operation.problem, found[operation.name].padded))
+        if operation.problem and found[operation.name].padded
+        else operation
+        for operation in step.operations
+    )
+    return replace(step, operations=operations)
 
 
 def _operation_result(
@@ -327,6 +346,7 @@ def _operation_result(
         ],
         mapping=write_mapping(mapped.mapping, machine, operation.problem) if mapped and operation.problem else "",
         optimality_gap=mapped.optimality_gap if mapped else None,
+        padded=dict(mapped.padded) if mapped else {},
         corrupted_share=entry.corrupted_share,
     )
 
@@ -359,6 +379,14 @@ def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
         ],
         "outliving": [asdict(remedy) for remedy in level.outliving],
     }
+
+
+def _padding_notes(true: Step, padded: Step) -> list[str]:
+    pairs = [(a, b) for a, b in zip(true.operations, padded.operations, strict=True) if a.problem != b.problem]
+    if not pairs:
+        return []
+    added = sum(b.macs * b.repeats for _, b in pairs) / sum(a.macs * a.repeats for a, _ in pairs) - 1
+    return [f"{len(pairs)} operations are mapped on padded sizes: {added:.1%} more MACs there, not counted as work"]
 
 
 def _notes(machine: Machine, placement: Placement) -> list[str]:

@@ -76,6 +76,7 @@ class OperationResult:
         lifetimes: of its data in eDRAM.
         mapping: Timeloop v0.4 mapping, empty for vector operations.
         optimality_gap: 0 when the mapping is proven optimal, None for vector operations.
+        padded: dimension -> bound that was mapped, where that is larger than the problem's.
     """
 
     name: str
@@ -102,6 +103,7 @@ class OperationResult:
     mapping: str = ""
     optimality_gap: float | None = None
     corrupted_share: float = 0.0
+    padded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ BUDGET_S = 10.0
 EnergiesOption = Annotated[Energies, typer.Option(help="Component models: ours, or the installed Accelergy's.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse operators that are not modelled.")]
 Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Mapping time of one distinct problem.")]
+Pad = Annotated[bool, typer.Option("--pad/--no-pad", help="Also try padded sizes, where meshes divide them better.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default one a core.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for result.json, operations.csv, mappings ...")]
 Plots = Annotated[bool, typer.Option("--plots", help="Also draw plots into --out (extra report).")]

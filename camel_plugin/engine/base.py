@@ -6,7 +6,7 @@ Counts are per instance; energies are sums over the utilized instances.
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -109,6 +109,7 @@ class MapResult:
         lower_bound: no mapping of the map space is below it; equal to ``value`` when proven optimal.
         evaluated: mappings looked at.
         wall_s: seconds spent.
+        padded: dimension -> bound that was mapped, where that is not the problem's own.
     """
 
     mapping: Mapping
@@ -118,6 +119,7 @@ class MapResult:
     lower_bound: float
     evaluated: int
     wall_s: float
+    padded: MappingType[str, int] = field(default_factory=dict)
 
     @property
     def optimality_gap(self) -> float:

@@ -8,10 +8,12 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.base import Engine, MapResult, Objective
 from camel_plugin.engine.cache import Cache, content_key
+from camel_plugin.engine.padding import map_padded
 from camel_plugin.plugins import load
 from camel_plugin.workload.problem import Problem
 
@@ -34,6 +36,7 @@ def map_all(
     *,
     objective: Objective,
     budget_s: float,
+    pad: bool = False,
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -45,6 +48,7 @@ def map_all(
         jobs: problems with their machines.
         objective: what the mapper minimises.
         budget_s: wall-clock budget of one problem.
+        pad: also map padded forms of the problems, and keep what is best.
         workers: processes, default one a core.
         cache: where finished results are kept, also when the run is interrupted.
         progress: called after each distinct problem.
@@ -57,7 +61,7 @@ def map_all(
     engine: Engine = load("engines", engine_name)()
     keys = [
         content_key(engine.name, engine.version(), job.machine.nodes, job.machine.cycle_s, job.machine.homes,
-                    job.machine.duties, job.problem, objective, budget_s)
+                    job.machine.duties, job.problem, objective, budget_s, pad)
         for job in jobs
     ]  # fmt: skip
     distinct = dict(zip(reversed(keys), reversed(jobs), strict=True))
@@ -75,17 +79,18 @@ def map_all(
 
     if progress:
         progress(len(results), len(distinct), "cache")
+    find = partial(map_padded, engine) if pad else engine.map
     workers = min(workers or os.cpu_count() or 1, len(pending))
     if workers <= 1:
         for key, job in pending.items():
-            finished(key, engine.map(job.machine, job.problem, objective, budget_s))
+            finished(key, find(job.machine, job.problem, objective, budget_s))
     else:
-        _map_in_processes(engine, pending, objective, budget_s, workers, finished)
+        _map_in_processes(find, pending, objective, budget_s, workers, finished)
     return [results[key] for key in keys]
 
 
 def _map_in_processes(
-    engine: Engine,
+    find: Callable[[Machine, Problem, Objective, float], MapResult],
     pending: dict[str, Job],
     objective: Objective,
     budget_s: float,
@@ -97,7 +102,7 @@ def _map_in_processes(
     pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
         futures = {
-            pool.submit(engine.map, job.machine, job.problem, objective, budget_s): key for key, job in pending.items()
+            pool.submit(find, job.machine, job.problem, objective, budget_s): key for key, job in pending.items()
         }
         for future in as_completed(futures):
             finished(futures[future], future.result())

@@ -43,7 +43,7 @@ CANDIDATES = 256
 VARIANTS = 40_000
 """Mappings that the model may cost to close the gap that scores leave."""
 
-SMALL_GAP = 1e-4
+SMALL_GAP = 1e-3
 """Below this gap a tenth of that is spent on closing it."""
 
 CHUNK = 2048

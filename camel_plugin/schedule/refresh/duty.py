@@ -18,7 +18,7 @@ from camel_plugin.schedule.refresh.activity import LevelActivity, activities
 from camel_plugin.schedule.refresh.base import RefreshPolicy
 from camel_plugin.schedule.timeline import Slot, Timeline, make_timeline
 
-QUANTA = 8
+QUANTA = 4
 """Rows under refresh are rounded to this fraction of a level, so that distinct problems stay few."""
 
 
