@@ -54,6 +54,10 @@ Refresh does not rise with temperature throughout: a tensor is kept in eDRAM onl
 the DRAM traffic that it saves, so that a hotter machine keeps less there and moves more.
 """
 
+REASONS_TEXT = """More capacity, a colder die, a smaller micro-batch or a larger array can mean more refresh. The report
+of a machine with a baseline then names why (`--baseline`, `camel_plugin.report.refresh.reasons`); the reasons add up.
+"""
+
 HEADLINES_TEXT = """
 Time: the SRAM machine has 16 elements to CAMEL's 36, hence up to 2.25 times; it is less where CAMEL's array is used
 worse (perfect factors only: an extent of 16 fills 4 of 6 rows) or refresh stalls. Energy: leaving refresh out
@@ -96,6 +100,9 @@ def page(runs: Runs, folder: Path) -> str:
         "## Temperature, RevNet-38\n",
         lifetimes.temperature(runs),
         TEMPERATURE_TEXT,
+        "## Why refresh rises or falls\n",
+        REASONS_TEXT,
+        lifetimes.reasons_why(runs),
         "## Time and energy of a step (CAMEL, Table VI and headline factors)\n",
         f"Batch 64, micro-batch 1, `--depth-first {headlines.ORDER}`, 100 C.\n",
         headlines.camel(runs),
