@@ -38,6 +38,7 @@ class Edram(ComponentModel):  # type: ignore[misc]
         row_bits: int | None = None,
         banks: int | None = None,
         rows_per_array: int | None = None,
+        yield_: float | None = None,
         yield_fraction: float | None = None,
         retention_time: float | None = None,
         temperature: float | None = None,
@@ -63,7 +64,7 @@ class Edram(ComponentModel):  # type: ignore[misc]
                 "row_bits": row_bits,
                 "banks": banks,
                 "rows_per_array": rows_per_array,
-                "yield": yield_fraction,
+                "yield": yield_ if yield_fraction is None else yield_fraction,
                 "retention_time": retention_time,
                 "temperature": temperature,
                 "voltage": voltage,
@@ -89,6 +90,11 @@ class Edram(ComponentModel):  # type: ignore[misc]
     def refresh(self) -> ActionCost:
         """Refresh of one row of one array."""
         return _cost(self.actions_J["refresh"])
+
+
+# hwcomponents matches attributes with parameters by their names, and Python has no way to write this one.
+_CODE = Edram.__init__.__code__
+Edram.__init__.__code__ = _CODE.replace(co_varnames=tuple(name.removesuffix("_") for name in _CODE.co_varnames))
 
 
 class BfpMac(ComponentModel):  # type: ignore[misc]

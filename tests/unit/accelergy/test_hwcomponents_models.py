@@ -68,6 +68,14 @@ def test_size_in_bits(models):
         models.Edram(tech_node=16e-9, size=6780 * 58, **EDRAM)
 
 
+@pytest.mark.parametrize("name", ["yield", "yield_fraction"])
+def test_yield_shortens_the_retention(models, name):
+    sure = estimate("edram", {"technology": "16nm", **EDRAM, "yield": 0.99999})
+    assert sure.refresh.retention_s < REFERENCE.refresh.retention_s
+    model = models.Edram(tech_node=16e-9, **EDRAM, **{name: 0.99999})
+    assert model.leak_power == sure.leakage_W + refresh_power(sure.refresh)
+
+
 def test_bad_attributes_are_refused(models):
     with pytest.raises(SpecError, match="refresh policy"):
         models.Edram(tech_node=16e-9, refresh_policy="worst", **EDRAM)
@@ -91,34 +99,37 @@ act, mac = spec.arch.find("act"), spec.arch.find("mac")
 energies = [component.actions[name].energy for component, name in ((act, "read"), (act, "write"), (mac, "compute"))]
 print(json.dumps([*energies, act.leak_power]))
 """
-SPECIFICATION = f"""
-config: {{component_models: ["{FILE}"]}}
+NAMED = f'config: {{component_models: ["{FILE}"]}}'
+SPECIFICATION = """
 arch:
-  extra_attributes_for_all_component_models: {{tech_node: 16e-9}}
+  extra_attributes_for_all_component_models: {tech_node: 16e-9}
   nodes:
   - !Memory
     name: act
     component_class: edram
     size: 6780*58
-    tensors: {{keep: All}}
-    extra_attributes_for_component_model: {{width: 58, banks: 12, temperature: 100}}
+    tensors: {keep: All}
+    extra_attributes_for_component_model: {width: 58, banks: 12, temperature: 100}
     actions:
-    - {{name: read, bits_per_action: 58}}
-    - {{name: write, bits_per_action: 58}}
+    - {name: read, bits_per_action: 58}
+    - {name: write, bits_per_action: 58}
   - !Compute
     name: mac
     component_class: bfp_mac
     actions:
-    - {{name: compute}}
+    - {name: compute}
 """
 
 
-def test_in_a_real_specification(tmp_path):
+@pytest.mark.parametrize("how", ["named", "found"])
+def test_in_a_real_specification(tmp_path, how):
+    """Named in the specification, or found as an installed module of hwcomponents' prefix."""
     python = os.environ.get("CAMEL_ACCELFORGE_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", "import accelforge, hwcomponents"], capture_output=True).returncode:
-        pytest.skip(f"{python} has no accelforge: pip install 'camel-plugin[accelforge]' in a Python 3.12")
+    needed = "accelforge, hwcomponents" + ("" if how == "named" else ", hwcomponents_camel")
+    if subprocess.run([python, "-c", f"import {needed}"], capture_output=True).returncode:
+        pytest.skip(f"{python} lacks {needed}: pip install 'camel-plugin[accelforge]' in a Python 3.12")
     file = tmp_path / "edram.yaml"
-    file.write_text(SPECIFICATION)
+    file.write_text(SPECIFICATION + (NAMED if how == "named" else ""))
     environment = {**os.environ, "PYTHONPATH": str(Path(camel_plugin.__file__).parents[1])}
     answer = subprocess.run(
         [python, "-c", REAL, str(file)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
