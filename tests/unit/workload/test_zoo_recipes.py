@@ -1,0 +1,149 @@
+"""Recipes on networks that ship against torch executing them: reversible, checkpointed and partly frozen steps.
+
+Multiply-accumulates are by torch's own formulas (``torch.utils.flop_counter``) for a step that really runs that way, on
+the meta device, so at full size. Networks with grouped convolutions are left out: torch counts them too high.
+"""
+
+import pytest
+import torch
+from test_zoo import BATCH, ZOO, Saved, build
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import flop_registry
+
+from camel_plugin.workload.freeze import only_trainable
+from camel_plugin.workload.memory import stored_bytes
+from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.step import Pass
+
+
+def step_of(name, **recipe):
+    return load_network(name, batch=BATCH, micro_batch=BATCH, **recipe).step()
+
+
+def work(step, *passes):
+    return sum(op.macs for op in step.operations if op.pass_ in passes)
+
+
+def loss_of(y):
+    return functional.cross_entropy(y, torch.empty(BATCH, dtype=torch.int64, device="meta"))
+
+
+class Flops(TorchDispatchMode):
+    """torch's FlopCounterMode also follows modules, and stumbles over those that run inside of a backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.total += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def macs(run):
+    with Flops() as flops, sdpa_kernel(SDPBackend.MATH):
+        run()
+    return flops.total / 2
+
+
+class Coupling(torch.autograd.Function):
+    """A reversible block as Gomez et al. train it: outputs in, inputs and gradients out; G and F run once more."""
+
+    @staticmethod
+    def forward(ctx, block, x, *side):
+        ctx.block = block
+        with torch.no_grad():
+            y = PLAIN(block, x, *side)
+        ctx.save_for_backward(y.detach(), *side)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        block, (y, *side) = ctx.block, ctx.saved_tensors
+        side = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in side]
+        (y1, y2), (dy1, dy2) = y.chunk(2, block.dim), dy.chunk(2, block.dim)
+        with torch.enable_grad():
+            y1 = y1.detach().requires_grad_()
+            g = block.g(y1)
+            g.backward(dy2)
+            x2 = (y2 - g).detach().requires_grad_()
+            dx1 = dy1 + y1.grad
+            f = block.f(x2, *side)
+            f.backward(dx1)
+        return None, torch.cat([dx1, dy2 + x2.grad], block.dim), *(tensor.grad for tensor in side)
+
+
+PLAIN = ReversibleBlock.forward
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if name.startswith(("rev", "dudnn-b"))])
+def test_a_reversible_step_does_the_work_of_a_reversible_autograd_function(name, monkeypatch):
+    step = step_of(name, schedule="reversible")
+    module, x = build(name)
+    monkeypatch.setattr(ReversibleBlock, "forward", lambda block, x, *side: Coupling.apply(block, x, *side))
+    ours = work(step, Pass.RECONSTRUCT, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)
+    loss = []
+    assert work(step, Pass.FORWARD) == macs(lambda: loss.append(loss_of(module(x))))
+    assert ours == macs(lambda: loss[0].backward())
+
+
+@pytest.mark.parametrize("name", ["resnet32", "resnet164"])
+def test_a_checkpointed_step_does_the_work_and_keeps_the_tensors_of_torch_s(name):
+    """Segments of one block each: a convolution of the stem, the rest of it with the first unit, units, the head."""
+    step = step_of(name, schedule="checkpoint", checkpoint_blocks=1)
+    module, x = build(name)
+    units = [unit for stage in range(module.stages) for unit in module.get_submodule(f"stage{stage + 1}")]
+
+    def run(keep):
+        y = module.stem.conv(x)
+        first = torch.nn.Sequential(module.stem.norm, module.stem.relu, units[0])
+        for segment in (first, *units[1:]):
+            y = keep(segment, y)
+        return loss_of(module.classifier(y))
+
+    saved = Saved(module)
+    with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+        run(lambda segment, y: checkpoint(segment, y, use_reentrant=True))
+    assert saved.elements - 1 == stored_bytes(step, 1)  # torch's loss keeps a scalar
+    plain = macs(lambda: run(lambda segment, y: segment(y)).backward())
+    again = macs(lambda: run(lambda segment, y: checkpoint(segment, y, use_reentrant=True)).backward()) - plain
+    stem = next(op.macs for op in step.operations if op.problem)  # ours runs that again, too: a segment like others
+    assert work(step, Pass.RECONSTRUCT) == again + stem
+    assert work(step, Pass.FORWARD, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "trainable"),
+    [
+        ("resnet32", ["classifier"]),
+        ("resnet32", ["stage3.*", "classifier"]),
+        ("resnet32", ["stage1.0.branch.conv1"]),
+        ("vit-s", ["*.attention"]),
+        ("bert-base", ["*.bias", "classifier"]),
+        ("dudnn-branch6-vit12", ["*.g"]),
+        ("lenet5", ["c3.bias"]),
+    ],
+    ids=str,
+)
+def test_a_partly_frozen_step_does_the_work_of_autograd(name, trainable):
+    """What it keeps is less by the inputs of frozen convolutions below, which torch keeps and never reads."""
+    step = step_of(name, trainable=trainable, schedule="store-all")
+    module, x = build(name)
+    with only_trainable(module, trainable) as evaluating:
+        for path in evaluating:
+            module.get_submodule(path).eval()
+        saved, loss = Saved(module), []
+        with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+            forward = macs(lambda: loss.append(loss_of(module(x))))
+        assert work(step, Pass.FORWARD) == forward
+        assert work(step, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD) == macs(lambda: loss[0].backward())
+        assert stored_bytes(step, 1) <= saved.elements - 1
+        if trainable[0] in ("classifier", "stage3.*"):
+            assert stored_bytes(step, 1) == saved.elements - 1
