@@ -45,7 +45,7 @@ def shifted(array, axis, start, length):
 class Case:
     """A random convolution in groups-first layout and its gradients by autograd."""
 
-    def __init__(self, height, kernel, stride, dilation, padding, groups=1, c=2, m=3, n=1):
+    def __init__(self, height, kernel, stride, dilation, padding, groups=1, c=2, m=3, n=2):
         torch.manual_seed(0)
         width, s_kernel = height + stride, kernel  # another extent along the columns, divisible the same way
         x = torch.randn(n, c * groups, height, width, dtype=torch.float64, requires_grad=True)
@@ -61,6 +61,21 @@ class Case:
         self.w = w.detach().numpy().reshape(groups, m, c, kernel, s_kernel)
         self.dw = w.grad.numpy().reshape(groups, m, c, kernel, s_kernel)
         self.closed_form = y.numel() * c * kernel * s_kernel
+        self.geometry = (stride, dilation, padding)
+
+    def by_hand(self):
+        """Output and gradients, each product of the definition added up one by one."""
+        stride, dilation, padding = self.geometry
+        y, dx, dw = np.zeros_like(self.y), np.zeros_like(self.x), np.zeros_like(self.dw)
+        taps = itertools.product(*map(range, self.w.shape[-2:]), *map(range, self.y.shape[-2:]))
+        for r, s, p, q in taps:
+            row, column = p * stride + r * dilation - padding, q * stride + s * dilation - padding
+            if 0 <= row < self.x.shape[3] and 0 <= column < self.x.shape[4]:
+                pixel, tap, gradient = self.x[..., row, column], self.w[..., r, s], self.dy[..., p, q]
+                y[..., p, q] += np.einsum("gnc,gmc->gnm", pixel, tap)
+                dw[..., r, s] += np.einsum("gnc,gnm->gmc", pixel, gradient)
+                dx[..., row, column] += np.einsum("gnm,gmc->gnc", gradient, tap)
+        return y, dx, dw
 
     def grouped(self, t):
         t = t.detach().numpy()
@@ -94,9 +109,19 @@ def test_enough_cases():
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nests_compute_convolution_and_its_gradients(case):
     height, kernel, stride, dilation, padding, groups = case
-    t = Case(height, kernel, stride, dilation, padding, groups)
+    agrees(Case(height, kernel, stride, dilation, padding, groups))
+
+
+@pytest.mark.parametrize(("stride", "dilation", "m"), [*itertools.product((1, 2, 3), (1, 2), (1, 2))])
+def test_nests_compute_depthwise_convolutions_and_their_gradients(stride, dilation, m):
+    agrees(Case(6, 3, stride, dilation, dilation, groups=4, c=1, m=m))
+
+
+def agrees(t):
     conv = t.conv
     assert conv.macs == t.closed_form
+    for ours, autograd in zip(t.by_hand(), (t.y, t.dx, t.dw), strict=True):
+        np.testing.assert_allclose(ours, autograd, atol=1e-12)
 
     forward = forward_problem(conv)
     w = t.lay(forward, t.w.transpose(0, 2, 1, 3, 4))
