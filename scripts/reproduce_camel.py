@@ -22,7 +22,7 @@ README = "readme"
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--budget", type=float, default=2.0, metavar="SECONDS", help="mapping time of a problem")
+    parser.add_argument("--budget", type=float, default=0.5, metavar="SECONDS", help="mapping time of a problem")
     parser.add_argument("--only", choices=[*PAGES, README], help="one page")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "docs", metavar="DIR")
     arguments = parser.parse_args()
