@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,21 @@ def how(result: StepResult) -> str:
         ("temperature_C", "{:g} C"),
     ]
     parts = [text.format(settings[key]) for key, text in named if settings.get(key) is not None]
-    return ", ".join([*parts, f"{result.engine} engine"])
+    return ", ".join([*parts, *_recipe(settings.get("training") or {}), f"{result.engine} engine"])
+
+
+_USUAL = {"optimizer": "sgd", "reversible": "fused"}
+
+
+def _recipe(training: Mapping[str, Any]) -> list[str]:
+    """What is unusual about a training recipe."""
+    words = []
+    for name, value in training.items():
+        if value != _USUAL.get(name):
+            entries = [f"{kind} {way}" for kind, way in value.items()] if isinstance(value, Mapping) else value
+            text = " ".join(entries) if isinstance(entries, list) else str(entries)
+            words.append(f"{name.replace('_', ' ')} {text}")
+    return words
 
 
 _NAMED = 3

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from camel_plugin.report.summary import how
 from camel_plugin.report.table import render
 from camel_plugin.result import LifetimeResult
 
@@ -136,3 +137,13 @@ def test_small_parts_never_look_like_zero(make, operation):
 
 def test_a_result_without_operations_prints(make):
     assert row(printed(make([])), "total") == ["0"] * 9
+
+
+def test_an_unusual_recipe_stands_in_the_headline(make, result):
+    training = {"optimizer": "adam", "trainable": ["head", "*.g"], "precision": {"default": "fp16", "weight": "fp8"}}
+    unusual = make(result.operations, settings={**result.settings, "training": {**training, "reversible": "fused"}})
+    assert how(unusual).endswith(
+        ", optimizer adam, trainable head *.g, precision default fp16 weight fp8, native engine"
+    )
+    usual = make(result.operations, settings={**result.settings, "training": {"optimizer": "sgd"}})
+    assert how(usual) == how(result)
