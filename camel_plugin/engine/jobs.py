@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -89,6 +91,18 @@ def map_all(
     return [results[key] for key in keys]
 
 
+@contextmanager
+def _scripts_left_alone() -> Iterator[None]:
+    """Children that start meanwhile do not run the user's script again, which then needs no ``__main__`` guard."""
+    main = sys.modules["__main__"]
+    hidden: dict[str, object] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
+
+
 def _map_in_processes(
     find: Callable[[Machine, Problem, Objective, float], MapResult],
     pending: dict[str, Job],
@@ -101,9 +115,10 @@ def _map_in_processes(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
-        futures = {
-            pool.submit(find, job.machine, job.problem, objective, budget_s): key for key, job in pending.items()
-        }
+        with _scripts_left_alone():
+            futures = {
+                pool.submit(find, job.machine, job.problem, objective, budget_s): key for key, job in pending.items()
+            }
         for future in as_completed(futures):
             finished(futures[future], future.result())
     except BaseException:
