@@ -120,7 +120,8 @@ class Mixing(nn.Module):
 
 def test_any_module_with_an_inverse_need_not_keep_its_input():
     graph = capture(network(nn.Conv2d(8, 8, 1), Mixing(8), Mixing(8)), (2, 3, 8, 8))
-    assert {note.split(":")[0] for note in graph.unsupported} == {f"linalg_inv_ex in {n}.inverse" for n in (2, 3)}
+    (note,) = graph.unsupported
+    assert note.startswith("linalg_inv_ex in 2.inverse, 3.inverse: 2 x, ")
     assert not graph.blocks and [module.module for module in graph.invertible] == ["2", "3"]
     stored, reversible = (
         lower(graph, schedule=schedule, batch=2, micro_batch=2) for schedule in ("store-all", "reversible")
