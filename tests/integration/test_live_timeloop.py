@@ -7,7 +7,7 @@ from camel_plugin.arch import load_machine
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
-from camel_plugin.engine.timeloop import TimeloopEngine
+from camel_plugin.engine.timeloop import TimeloopEngine, tools
 from camel_plugin.errors import EngineError
 from camel_plugin.workload.problem import Dataspace, Problem
 
@@ -35,14 +35,17 @@ MACHINES = {
 }
 
 
-@pytest.fixture(scope="module")
-def engine():
-    engine = TimeloopEngine(patience=50)
+@pytest.fixture(params=["front end", "binaries alone"])
+def engine(request, monkeypatch):
     try:
-        engine.version()
+        tools.program("timeloop-mapper")
+        if request.param == "front end":
+            tools.front_end()
+        else:
+            monkeypatch.setattr(tools, "front_end_if_any", lambda: None)
     except EngineError as error:
         pytest.skip(str(error))
-    return engine
+    return TimeloopEngine(patience=50)
 
 
 @pytest.mark.parametrize("name", MACHINES)

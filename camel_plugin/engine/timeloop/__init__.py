@@ -19,6 +19,7 @@ from camel_plugin.engine.mapping import Mapping
 from camel_plugin.engine.native.feasibility import shortfalls
 from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.timeloop import tools
+from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.process import LOG, last_line, run
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError
@@ -61,7 +62,9 @@ class TimeloopEngine:
             EngineError: a tool is missing; says how to get it.
         """
         mapper = tools.digest(tools.program("timeloop-mapper"))
-        return f"{mapper} {tools.front_end().package} threads={self.threads} patience={self.patience}"
+        front_end = tools.front_end_if_any()
+        translator = front_end.package if front_end else "without front end,"
+        return f"{mapper} {translator} threads={self.threads} patience={self.patience}"
 
     def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
         """The best mapping that ``timeloop-mapper`` finds; its lower bound is that of the arithmetic alone.
@@ -164,9 +167,11 @@ class _Job:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def translate(self, kind: str, expect: dict[str, Any]) -> None:
-        """Let the front end write ``input.yaml``, and check that it dropped nothing of ``expect``."""
-        front_end = tools.front_end()
-        run([front_end.python, str(tools.FRONT_END), kind, "input.yaml", *self.files], self.folder)
+        """Let the front end, if any, write ``input.yaml``, and check that nothing of ``expect`` was dropped."""
+        if front_end := tools.front_end_if_any():
+            run([front_end.python, str(tools.FRONT_END), kind, "input.yaml", *self.files], self.folder)
+        else:
+            (self.folder / "input.yaml").write_text(write_input(self.files), encoding="utf-8")
         written = load_yaml(self.folder / "input.yaml").plain()
         for section, entries in expect.items():
             for key, value in entries.items():

@@ -61,6 +61,20 @@ def front_end() -> FrontEnd:
     return _front_end(os.environ.get(PYTHON_VARIABLE), os.environ.get("PATH"))
 
 
+def front_end_if_any() -> FrontEnd | None:
+    """:func:`front_end`, None where there is none.
+
+    Raises:
+        EngineError: ``$CAMEL_TIMELOOP_PYTHON`` is set, and has none.
+    """
+    try:
+        return front_end()
+    except EngineError:
+        if os.environ.get(PYTHON_VARIABLE):
+            raise
+        return None
+
+
 @cache
 def _front_end(chosen: str | None, path: str | None) -> FrontEnd:
     reasons = []
