@@ -51,6 +51,7 @@ from camel_plugin.schedule.refresh.duty import duties
 from camel_plugin.schedule.remedies import LevelLifetimes
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
+from camel_plugin.schedule.search import note as search_note
 from camel_plugin.workload.inputs import InputTensor
 from camel_plugin.workload.network import Network
 from camel_plugin.workload.network_file import load_network
@@ -189,8 +190,12 @@ def compare(
         ]
         best = min(outcomes, key=lambda outcome: outcome.totals.value(goal))
         if len(found) > 1:
-            rows = tried(found, [(outcome.totals.latency_s, outcome.totals.energy_J) for outcome in outcomes])
-            best = replace(best, settings={**best.settings, "schedule_search": rows})
+            costs = [(outcome.totals.latency_s, outcome.totals.energy_J) for outcome in outcomes]
+            best = replace(
+                best,
+                settings={**best.settings, "schedule_search": tried(found, costs)},
+                notes=[search_note(found, costs), *best.notes],
+            )
         run = run_totals(best.totals, network.batch, dataset, epochs)
         results.append(replace(best, run=run, notes=[*best.notes, *_run_notes(run)]))
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from camel_plugin.arch.machine import Machine
 from camel_plugin.errors import UnknownNameError
@@ -60,11 +60,10 @@ def search(
     """
     if depth_first not in CHOICES:
         raise UnknownNameError("order", depth_first, CHOICES)
-    orders = (*ORDERS, CUT) if depth_first == AUTO else (depth_first,)
     found: list[Candidate] = []
     best, misses = math.inf, 0
     for size in sizes:
-        plans = _plans(machine, step_of(size), size, orders)
+        plans = _plans(machine, step_of(size), size, depth_first)
         value = min(candidate.estimate.value(objective) for candidate in plans)
         misses = 0 if value < best else misses + 1
         best = min(best, value)
@@ -74,14 +73,21 @@ def search(
     return sorted(found, key=lambda candidate: candidate.estimate.value(objective))
 
 
-def _plans(machine: Machine, step: Step, micro_batch: int, orders: Sequence[str]) -> list[Candidate]:
-    plans: dict[tuple[int, ...], Candidate] = {}
-    for order in orders:
-        work = best_cut(machine, step) if order == CUT else ordered(step, order)
-        if work.borders not in plans:
+def _plans(machine: Machine, step: Step, micro_batch: int, depth_first: str) -> list[Candidate]:
+    named = ORDERS if depth_first in (AUTO, CUT) else (depth_first,)
+    steps = [(order, ordered(step, order)) for order in named]
+    if depth_first in (AUTO, CUT):
+        steps.append((CUT, best_cut(machine, step)))
+    found: dict[tuple[int, ...], Candidate] = {}
+    for order, work in steps:
+        if work.borders not in found:
             placed = plan(machine, work)
-            plans[work.borders] = Candidate(micro_batch, order, placed, estimate(placed))
-    return list(plans.values())
+            found[work.borders] = Candidate(micro_batch, order, placed, estimate(placed))
+    if depth_first == CUT:
+        # The model behind the cuts knows no addresses; where it errs, one of the named orders moves less.
+        least = min(found.values(), key=lambda candidate: candidate.estimate.dram_bytes)
+        return [replace(least, depth_first=CUT)]
+    return list(found.values())
 
 
 def micro_batches(batch: int) -> list[int]:
@@ -104,3 +110,13 @@ def tried(found: Sequence[Candidate], mapped: Iterable[tuple[float, float]]) -> 
     for row, (latency_s, energy_J) in zip(rows, mapped, strict=False):
         row.update(latency_s=latency_s, energy_J=energy_J)
     return rows
+
+
+def note(found: Sequence[Candidate], mapped: Sequence[tuple[float, float]]) -> str:
+    """The same in a sentence."""
+    sizes = ", ".join(str(size) for size in sorted({each.micro_batch for each in found}))
+    best = "; ".join(
+        f"micro-batch {each.micro_batch} {each.depth_first}: {latency_s * 1e3:.4g} ms, {energy_J * 1e3:.4g} mJ"
+        for each, (latency_s, energy_J) in zip(found, mapped, strict=False)
+    )
+    return f"searched {len(found)} plans (micro-batch {sizes}), the most promising mapped: {best}"

@@ -11,7 +11,7 @@ from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.plan import plan
-from camel_plugin.schedule.search import micro_batches, search, tried
+from camel_plugin.schedule.search import micro_batches, note, search, tried
 
 
 def chain(micro_batch=1, batch=8, words=12, ops=4):
@@ -64,6 +64,24 @@ def test_the_report_of_a_search_shows_estimates_and_what_was_found():
     rows = tried(found, [(1.0, 2.0)])
     assert rows[0]["latency_s"] == 1.0 and rows[0]["energy_J"] == 2.0
     assert all("latency_s" not in row for row in rows[1:]) and len(rows) == len(found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 30), st.sampled_from([1, 2, 4]))
+def test_the_cut_order_moves_no_more_than_any_named_one(act, weight, size):
+    arch = machine(act, weight)
+    (cut,) = search(arch, chain, [size], "cut", "edp")
+    named = [search(arch, chain, [size], order, "edp")[0] for order in ORDERS]
+    assert cut.depth_first == "cut"
+    assert cut.estimate.dram_bytes <= min(each.estimate.dram_bytes for each in named)
+
+
+def test_the_search_in_a_sentence():
+    found = search(machine(60, 30), chain, [1, 2], "network", "edp")
+    assert note(found, [(1e-3, 2e-6)]) == (
+        f"searched 2 plans (micro-batch 1, 2), the most promising mapped: micro-batch {found[0].micro_batch} network: "
+        "1 ms, 0.002 mJ"
+    )
 
 
 @settings(max_examples=60, deadline=None)
