@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
-from camel_plugin.cli.options import ObjectiveName, ObjectiveOption, Refresh
+from camel_plugin.cli.options import ObjectiveName, ObjectiveOption, Pad, Refresh
 
 if TYPE_CHECKING:
     from camel_plugin.engine.base import MapResult
@@ -17,7 +17,7 @@ BUDGET_S = 60.0
 """Default wall-clock budget; most problems need a second."""
 
 Budget = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Most seconds to search.")]
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for mapping.yaml and stats.json.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for mapping, problem and stats.")]
 
 
 def map_command(
@@ -27,6 +27,7 @@ def map_command(
     objective: ObjectiveOption = ObjectiveName.EDP,
     refresh: Refresh = "lifetime",
     budget: Budget = BUDGET_S,
+    pad: Pad = False,
     as_json: AsJson = False,
     out: Out = None,
 ) -> None:
@@ -35,13 +36,16 @@ def map_command(
     The objective includes the refresh of tiles that pass through eDRAM; ``--refresh none`` leaves it out.
     """
     import json
+    from functools import partial
 
     from rich.console import Console
 
     from camel_plugin.arch.v04 import read_machine, read_problem, write_mapping
+    from camel_plugin.arch.v04.problem_file import write_problem
     from camel_plugin.cli.model import arch_sources, print_evaluation
     from camel_plugin.engine.base import Objective
     from camel_plugin.engine.native import NativeEngine
+    from camel_plugin.engine.padding import map_padded, with_bounds
     from camel_plugin.plugins import load
     from camel_plugin.schedule.refresh.duty import idle_duties
 
@@ -56,17 +60,23 @@ def map_command(
             status.update(f"best {objective.value} {value:.5g}, gap {gap:.2%} (Ctrl-C stops with the best so far)")
 
         engine = NativeEngine(progress=progress, keep_on_interrupt=True)
-        result = engine.map(machine, layer, Objective(objective.value), budget)
-    text = write_mapping(result.mapping, machine, layer)
+        find = partial(map_padded, engine) if pad else engine.map
+        result = find(machine, layer, Objective(objective.value), budget)
+    mapped = with_bounds(layer, result.padded)
+    text = write_mapping(result.mapping, machine, mapped)
     stats = map_json(result, text)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "mapping.yaml").write_text(text)
+        (out / "problem.yaml").write_text(write_problem(mapped))
         (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     if as_json:
         print(json.dumps(stats, indent=2))
         return
     console = Console()
+    if result.padded:
+        bounds = ", ".join(f"{dim} {layer.size[dim]} to {bound}" for dim, bound in result.padded.items())
+        console.print(f"# padded: {bounds}", highlight=False)
     console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
     print_evaluation(result.evaluation, console, machine.unconfirmed if ert is None else ())
     proof = "proven optimal" if result.optimality_gap == 0 else f"at most {result.optimality_gap:.2%} above the optimum"
@@ -88,6 +98,7 @@ def map_json(result: MapResult, mapping: str) -> dict[str, Any]:
         "value": result.value,
         "lower_bound": result.lower_bound,
         "optimality_gap": result.optimality_gap,
+        "padded": dict(result.padded),
         "evaluated": result.evaluated,
         "wall_s": result.wall_s,
     }

@@ -2,15 +2,21 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 
 from camel_plugin import compare, evaluate
 from camel_plugin.engine.cache import Cache
+from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.result import ENERGY_PARTS
 
 POLICIES = ("none", "lifetime", "occupied", "conventional")
+
+QUICK = {"budget_s": 0.0, "pad": False}
+"""The first round of the mapper alone, for what holds whatever the mappings."""
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +26,20 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_policy(cache):
-    return {policy: evaluate("camel", "revresnet", refresh=policy, cache=cache) for policy in POLICIES}
+    """Every policy on the same mappings: those of a mapper that is not told of refresh."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NativeEngine, "weighs_refresh", False)
+        return {policy: evaluate("camel", "revresnet", refresh=policy, cache=cache) for policy in POLICIES}
+
+
+@pytest.fixture(scope="module")
+def aware(cache):
+    return evaluate("camel", "revresnet", cache=cache)
 
 
 @pytest.fixture(scope="module")
 def sram(cache):
-    return evaluate("camel-sram", "revresnet", refresh="conventional", cache=cache)
+    return evaluate("camel-sram", "revresnet", refresh="conventional", cache=cache, **QUICK)
 
 
 def test_totals_are_sums_over_operations(by_policy):
@@ -50,9 +64,24 @@ def test_refresh_policies_are_ordered_on_the_same_mappings(by_policy):
     assert energies[1] < energies[3]
 
 
+def test_a_mapper_that_knows_of_refresh_does_better(aware, by_policy):
+    assert aware.totals.edp_Js < by_policy["lifetime"].totals.edp_Js
+    assert aware.totals.energy_J < by_policy["lifetime"].totals.energy_J
+
+
+def test_padding_saves_time_and_is_no_work(cache):
+    plain = evaluate("camel", "revresnet", cache=cache, **QUICK)
+    padded = evaluate("camel", "revresnet", cache=cache, **QUICK | {"pad": True})
+    assert any(operation.padded for operation in padded.operations)
+    assert not any(operation.padded for operation in plain.operations)
+    assert padded.totals.latency_s < plain.totals.latency_s
+    assert padded.totals.macs == plain.totals.macs
+    assert any("padded sizes" in note for note in padded.notes)
+
+
 def test_refresh_rises_with_temperature(cache):
     energies = [
-        evaluate("camel", "revresnet", temperature_C=temperature, cache=cache).totals.refresh_J
+        evaluate("camel", "revresnet", temperature_C=temperature, cache=cache, **QUICK).totals.refresh_J
         for temperature in (25.0, 60.0, 100.0)
     ]
     assert energies == sorted(energies)
@@ -66,7 +95,7 @@ def test_sram_needs_no_refresh(sram):
 
 
 def test_data_that_last_an_hour_need_no_refresh(cache):
-    result = evaluate("camel", "revresnet", overrides={"edram_retention": "3600"}, cache=cache)
+    result = evaluate("camel", "revresnet", overrides={"edram_retention": "3600"}, cache=cache, **QUICK)
     assert result.totals.refresh_count == 0
 
 
@@ -75,22 +104,34 @@ def test_macs_do_not_depend_on_the_machine(by_policy, sram):
 
 
 def test_reversible_runs_more_and_keeps_less(cache, by_policy):
-    stored = evaluate("camel", "revresnet", schedule="store-all", cache=cache)
+    stored = evaluate("camel", "revresnet", schedule="store-all", cache=cache, **QUICK)
     assert stored.totals.macs < by_policy["lifetime"].totals.macs
     assert stored.totals.dram_bytes > 0
 
 
 def test_baselines_stand_in_the_result_and_in_its_json(cache):
-    result = compare(["camel", "camel-sram", "eyeriss-16nm"], "revresnet", cache=cache)
+    result = compare(["camel", "camel-sram", "eyeriss-16nm"], "revresnet", cache=cache, **QUICK)
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert data["schema"] == 1
     assert [baseline["arch"] for baseline in data["baselines"]] == ["camel-sram", "eyeriss-16nm"]
     assert {"arch", "net", "engine", "settings", "versions", "totals", "operations", "tensors", "coverage"} <= set(data)
 
 
-def test_the_same_input_gives_the_same_output(by_policy):
-    again = evaluate("camel", "revresnet", refresh="lifetime", workers=1)
-    assert again.to_dict() == by_policy["lifetime"].to_dict()
+def test_the_number_of_cores_does_not_matter():
+    one, two = (evaluate("camel", "revresnet", workers=workers, **QUICK) for workers in (1, 2))
+    assert one.to_dict() == two.to_dict()
+
+
+def test_a_second_run_needs_no_torch(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from camel_plugin import evaluate; from camel_plugin.engine.cache import"
+        " Cache; evaluate('camel', 'lenet5', cache=Cache(Path(sys.argv[1])), budget_s=0, pad=False); print('torch' in sys.modules)"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert [run.stdout.strip() for run in runs] == ["True", "False"]
 
 
 @pytest.mark.parametrize(

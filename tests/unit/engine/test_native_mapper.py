@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -122,6 +126,27 @@ def test_same_input_same_result() -> None:
     machine, problem = random_machine(rng), conv(3, 4, 6, 3)
     first, second = (NativeEngine().map(machine, problem, Objective.EDP, BUDGET_S) for _ in range(2))
     assert first == replace(second, wall_s=first.wall_s)
+
+
+def test_hash_seeds_do_not_matter() -> None:
+    script = (
+        "import sys; from random import Random; from dataclasses import replace; sys.path.insert(0, sys.argv[1])\n"
+        "from small_nests import conv, random_machine; from camel_plugin.engine.native import NativeEngine\n"
+        "found = NativeEngine().map(random_machine(Random(7)), conv(3, 4, 6, 3), 'edp', 60)\n"
+        "print(replace(found, wall_s=0.0).value, found.mapping.nodes, found.evaluated, found.lower_bound)"
+    )
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(Path(__file__).parent)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    # Sets print in the order of the seed.
+    assert len({"".join(sorted(each)) for each in printed}) == 1
 
 
 def test_an_exhausted_budget_gives_a_mapping_and_an_honest_bound() -> None:
