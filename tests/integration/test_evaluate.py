@@ -123,9 +123,15 @@ def test_the_number_of_cores_does_not_matter():
 
 
 def test_a_second_run_needs_no_torch(tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from camel_plugin import evaluate; from camel_plugin.engine.cache import"
-        " Cache; evaluate('camel', 'lenet5', cache=Cache(Path(sys.argv[1])), budget_s=0, pad=False); print('torch' in sys.modules)"
+    script = "\n".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from camel_plugin import evaluate",
+            "from camel_plugin.engine.cache import Cache",
+            "evaluate('camel', 'lenet5', cache=Cache(Path(sys.argv[1])), budget_s=0.0, pad=False)",
+            "print('torch' in sys.modules)",
+        ]
     )
     runs = [
         subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
