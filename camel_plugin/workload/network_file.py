@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -314,9 +315,14 @@ def _imported(spec: str, folder: Path, **place: Any) -> Callable[..., nn.Module]
 
 
 def _module_of(origin: str, folder: Path) -> ModuleType:
+    """The module, which may import what stands beside it, as Python lets a script do."""
+    path = folder / origin
+    beside = str((path.parent if origin.endswith(".py") else folder).resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)
     if not origin.endswith(".py"):
         return importlib.import_module(origin)
-    spec = importlib.util.spec_from_file_location(Path(origin).stem, folder / origin)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -147,3 +147,16 @@ def test_torch_waits_for_the_capture():
         "load_network('revresnet'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_modules_of_the_folder_are_found_and_may_import_each_other(tmp_path, monkeypatch):
+    (tmp_path / "beside_blocks.py").write_text("from torch import nn\nclass Block(nn.Linear):\n    pass\n")
+    (tmp_path / "beside_net.py").write_text(
+        "from beside_blocks import Block\ndef make(width=4):\n    return Block(width, 2)\n"
+    )
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    for spec in ("beside_net:make", "beside_net.py:make"):
+        assert [node.kind for node in load_network(spec, input=(4,)).graph.nodes] == ["linear"]
+    with pytest.raises(WorkloadError, match=r"beside_net has no 'mkae'.*did you mean 'make'"):
+        load_network("beside_net:mkae", input=(4,)).graph  # noqa: B018
