@@ -98,7 +98,8 @@ class Network:
             raise
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise WorkloadError(f"{self.name} cannot be built: {lines[-1]}", field="parameters") from error
+            reason = f"{type(error).__name__}: {lines[-1]}"
+            raise WorkloadError(f"{self.name} cannot be built: {reason}", field="parameters") from error
         if isinstance(self.input, Mapping):
             inputs = {name: tensor.batched(self.micro_batch) for name, tensor in self.input.items()}
             given: InputTensor | dict[str, InputTensor] = inputs
