@@ -50,8 +50,13 @@ class Reuse:
                 steps = [coef * lattice.divisors[d][index[:, d]] for d, (_, coef) in zip(places, rank, strict=True)]
                 different = _distinct([factors[:, d] for d in places], steps)
                 sent[:, t] = sent[:, t] * different if separable else np.maximum(sent[:, t], different)
-                for a, b in itertools.permutations(places, 2):
+                for (i, a), (j, b) in itertools.permutations(enumerate(places), 2):
                     shifts = (factors[:, a] > 1) & (index_after[:, b] < lattice.shape[b] - 1)
+                    if len(places) == 2:
+                        # Loops over a move the tile by multiples of what its neighbours are apart, and further than
+                        # the array reaches; one loop over b that does not fit in between never makes up for it.
+                        single = (factors[:, b] == 1) & (index_after[:, b] == lattice.shape[b] - 2)
+                        shifts &= ~(single & (steps[j] % steps[i] != 0))
                     longest = np.where(shifts, np.maximum(longest, different), longest)
                     shifted |= shifts
                     if into_compute:
