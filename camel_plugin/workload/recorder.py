@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -56,6 +56,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}
         self.names: dict[int, str] = {}
+        self.views: defaultdict[str, set[int]] = defaultdict(set)
         self.keep: list[Any] = []
         self.meta: dict[int, Tensor] = {}
         self.windows: dict[int, Window] = {}
@@ -91,8 +92,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def declare(self, tensor: Tensor, name: str, role: ValueRole, requires_grad: bool = False) -> str:
         """Name a tensor that no node has made (the first name counts if two share it)."""
         if id(tensor) not in self.names:
-            self.names[id(tensor)] = name
-            self.keep.append(tensor)
+            self._alias(tensor, name)
             self.values[name] = Value(name, tuple(tensor.shape), role, requires_grad)
         return self.names[id(tensor)]
 
@@ -308,8 +308,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _rename(self, old: str, new: str) -> None:
         """All views of a value that was overwritten show the new one."""
-        for key in [key for key, name in self.names.items() if name == old]:
-            self.names[key] = new
+        moved = self.views.pop(old, set())
+        self.names.update(dict.fromkeys(moved, new))
+        self.views[new] |= moved
 
     def value_of(self, tensor: Tensor) -> str:
         """The value that a tensor shows now."""
@@ -328,7 +329,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             source = self.names[id(tensor)]
             if self.values[source].requires_grad:
                 shapes = (self.values[source].shape,)
-                (self.names[id(tensor)],) = self._node("detach", (source,), shapes, ("out",), shapes)
+                (kept,) = self._node("detach", (source,), shapes, ("out",), shapes)
+                self._alias(tensor, kept)
         return self.names[id(tensor)]
 
     def _constant(self, tensor: Tensor) -> str:
@@ -337,7 +339,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _alias(self, tensor: Tensor, name: str) -> None:
         self.keep.append(tensor)
+        self.views[self.names.get(id(tensor), name)].discard(id(tensor))
         self.names[id(tensor)] = name
+        self.views[name].add(id(tensor))
 
     def _node_name(self, kind: str) -> str:
         path, leaf = self.stack[-1] if self.stack else ("", False)
