@@ -19,7 +19,8 @@ def read_nodes(nodes: Sequence[MappingType[str, Any]], machine: Machine, problem
     """The mapping with the same loops.
 
     There each tensor has its own place between the loops, here a level has one: a temporal loop is given to the
-    innermost level that holds anything outside it, which is never further in than where it stands.
+    innermost level that holds anything outside it, which is never further in than where it stands. A dimension that
+    lies along both axes of a container, which Timeloop cannot say, is along X here with the product of both.
 
     Raises:
         EngineError: the loops do not multiply to the problem, or a tensor is held nowhere.
