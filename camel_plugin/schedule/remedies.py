@@ -21,10 +21,14 @@ from camel_plugin.schedule.lifetime import Lifetime, resting_cycles
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.refresh.activity import LevelActivity
-from camel_plugin.workload.step import Step
+from camel_plugin.workload.step import PERSISTENT_KINDS, Operation, Step, TensorKind
 
 EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0, math.inf)
 """Upper ends of the classes of the histogram, in retention times."""
+
+
+SAMPLELESS = PERSISTENT_KINDS | {TensorKind.WEIGHT_GRAD}
+"""Kinds of tensors whose size does not go with samples."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def level_lifetimes(
             row_refreshes=count,
             refresh_J=count * activity.refresh.row_energy_J,
             temperature_C=_temperature(machine, activity, worst[name].cycles),
-            micro_batch=_micro_batch(step, activity, worst[name].cycles),
+            micro_batch=_micro_batch(machine, step, placement, activity, worst[name]),
             order=None if worst[name].staged else _order(activity, by_order, name),
             array=_array(machine, activity, costs, worst[name]),
         )
@@ -143,10 +147,48 @@ def _temperature(machine: Machine, activity: LevelActivity, cycles: int) -> int 
     return None
 
 
-def _micro_batch(step: Step, activity: LevelActivity, cycles: int) -> int | None:
+def _during(activity: LevelActivity, data: Lifetime) -> list[tuple[float, str]]:
+    """The operations during the longest stretch, with the share of a run that falls into it."""
+    longest = max(data.spans, key=lambda span: span.cycles)
+    start, stop = longest.written, longest.written + longest.cycles
+    return [
+        ((min(end, stop) - max(begin, start)) / max(1, end - begin), name)
+        for name, begin, end in activity.timeline.runs(start, stop)
+    ]
+
+
+def _micro_batch(
+    machine: Machine, step: Step, placement: Placement, activity: LevelActivity, data: Lifetime
+) -> int | None:
     """The largest divisor of the batch with which the data die in time, if time goes with samples."""
-    sizes = (size for size in range(step.micro_batch - 1, 0, -1) if step.batch % size == 0)
-    return next((size for size in sizes if activity.periods(cycles) * size < step.micro_batch), None)
+    sizes = [size for size in range(step.micro_batch - 1, 0, -1) if step.batch % size == 0]
+    if not sizes:
+        return None
+    operations = {operation.name: operation for operation in step.operations}
+    slots = activity.timeline.slots
+    during = [
+        (share, slots[name].cycles, _sampleless(machine, step, placement, operations[name]))
+        for share, name in _during(activity, data)
+    ]
+
+    def lasts(size: int) -> float:
+        return sum(share * max(least, cycles * size / step.micro_batch) for share, cycles, least in during)
+
+    return next((size for size in sizes if lasts(size) < activity.period_cycles), None)
+
+
+def _sampleless(machine: Machine, step: Step, placement: Placement, operation: Operation) -> float:
+    """Cycles of a run however few samples it has: parameters and their gradients pass from and to their homes."""
+    busiest = 0.0
+    for names, port in ((operation.reads, "read_bandwidth"), (operation.writes, "write_bandwidth")):
+        words: Counter[str] = Counter()
+        for name in dict.fromkeys(names):
+            if step.tensors[name].kind in SAMPLELESS:
+                words[placement.homes[name]] += step.tensors[name].words(operation.touched.get(name))
+        for home, moved in words.items():
+            bandwidth = getattr(machine.storage(home), port)
+            busiest = max(busiest, moved / bandwidth if bandwidth else 0.0)
+    return busiest
 
 
 def _by_order(step: Step, activity: LevelActivity) -> dict[str, dict[str, int]]:
@@ -164,12 +206,7 @@ def _array(
     machine: Machine, activity: LevelActivity, costs: Mapping[str, OperationCost], data: Lifetime
 ) -> float | None:
     """The least factor of more multiply-accumulate units with which the data die in time, in steps of a tenth."""
-    longest = max(data.spans, key=lambda span: span.cycles)
-    stop = longest.written + longest.cycles
-    shares = [
-        ((min(end, stop) - max(start, longest.written)) / max(1, end - start), costs[name])
-        for name, start, end in activity.timeline.runs(longest.written, stop)
-    ]
+    shares = [(share, costs[name]) for share, name in _during(activity, data)]
     units = machine.instances(machine.compute.name)
 
     def lasts(factor: float) -> float:

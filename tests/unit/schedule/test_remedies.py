@@ -70,6 +70,34 @@ def test_the_micro_batch_is_the_largest_that_helps():
         assert found.micro_batch == expected
 
 
+def test_a_smaller_micro_batch_does_not_shorten_the_passing_of_weights():
+    # 16 samples of 1 word and a weight of 160 words that DRAM reads at 16 a cycle: 10 cycles however few samples.
+    work = step(
+        [
+            vector("make", ("x",), ("a",), 1),
+            vector("mix", ("x", "w"), ("y",), 320),
+            vector("use", ("a", "y"), ("b",), 1),
+        ],
+        x=("input", (16,)),
+        w=("weight", (160,)),
+        **dict.fromkeys("ayb", ("activation", (16,))),
+    )
+    work = replace(work, batch=16, micro_batch=16)
+    # "mix" takes 40 cycles (8 lanes), with half the samples 20, with a quarter 10 and never less; the others 1.
+    assert refresh_at(work, 30).micro_batch == 8
+    assert refresh_at(work, 12).micro_batch == 4
+    assert refresh_at(work, 10).micro_batch is None
+
+
+def refresh_at(work, cycles):
+    refresh = replace(CAMEL_REFRESH, retention_s=cycles * CYCLE_S, row_energy_J=1e-30, row_cycles=0)
+    arch = machine(weight_depth=1, refresh=refresh)
+    placement = place(arch, work)
+    costs = {op.name: operation_cost(arch, work, placement, op, None) for op in work.operations}
+    (level,) = account(arch, work, placement, costs, {}, LifetimeRefresh()).lifetimes
+    return {entry.tensor: entry for entry in level.outliving}["a"]
+
+
 def looped(order, retention_s=math.inf):
     """Two blocks over 8 micro-batches in an order: tensor -> lifetime, and the report of the level."""
     work = step(
