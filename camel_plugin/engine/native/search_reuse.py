@@ -68,13 +68,17 @@ class Reuse:
                 idles[:, t] = sent[:, t] < used
                 shift[:, t] = 1 / longest
                 live[:, t] = idles[:, t] | shifted
-            elif self._kept_by(level + 1, t):
+            else:
+                passed = self._passed(t, index, index_after) & needs[:, t]
+                needs[:, t] &= ~passed
+                shift[:, t] = np.where((passed > 0) & (needs[:, t] == 0), 1.0, shift[:, t])
+            if not into_compute and self._kept_by(level + 1, t):
                 least = np.maximum(1.0, lattice.touched[t, tile] * lattice.volume[tile] / inside)
                 sent[:, t] = np.where(shifted, np.minimum(sent[:, t], least), sent[:, t])
             if dataspace.read_write:
                 copies *= np.maximum(1.0, used / np.maximum(1.0, outside / inside))
         shrunk = np.where(np.arange(parent.spent.shape[1]) > 0, 1 / used[:, None], 1.0)
-        missing = parent.needs & lattice.open[tile][:, None] == 0
+        missing = needs & lattice.open[tile][:, None] == 0
         return parent.but(
             tile=tile,
             spent=parent.spent * shrunk,
@@ -89,6 +93,25 @@ class Reuse:
             spared=parent.spared * shrunk * copies[:, None],
             leakage_J=parent.leakage_J * used,
         )
+
+    def _passed(self, t: int, before: Ints, after: Ints) -> Ints:
+        """[n] bits of the loops that from a container on move the tile further than neighbours are apart.
+
+        Children of the innermost container are apart by no more than the loops of another dimension reach along the
+        rank, if all these stand inside. A loop over an unrolled dimension skips what is unrolled, whatever the loops
+        inside it took back.
+        """
+        passed = np.zeros(len(before), np.int64)
+        dims, divisors = self._space.problem.dimensions, self._lattice.divisors
+        for rank in self._space.problem.dataspaces[t].projection:
+            if len(rank) != 2:
+                continue
+            for (one, apart), (other, step) in itertools.permutations(rank):
+                a, b = dims.index(one), dims.index(other)
+                moved = step * (divisors[b][after[:, b]] - divisors[b][before[:, b]] + 1)
+                inside = before[:, a] == self._lattice.shape[a] - 1
+                passed |= np.where(inside & (moved > apart * (divisors[a][-1] - 1)), 1 << b, 0)
+        return passed
 
     def _kept_by(self, level: int, t: int) -> bool:
         return level in self._kept and bool(self._kept[level][t])
