@@ -234,8 +234,8 @@ def test_no_front_end(bench, monkeypatch):
 
 def test_the_binaries_alone(bench, monkeypatch):
     """Without a front end the engine writes their input itself; a Python that was named must have one."""
-    monkeypatch.delenv("PYTHONPATH")
     monkeypatch.delenv(tools.PYTHON_VARIABLE)
+    monkeypatch.setattr(tools, "_pythons", lambda: iter([str(bench.programs / "python")]))
     bench.mapper(f"grep -q '^architecture_constraints: ' input.yaml || exit 3; {WELL}")
     assert bench.map().evaluation.computes == 512
     assert "without front end" in TimeloopEngine().version()
