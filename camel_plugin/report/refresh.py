@@ -42,9 +42,9 @@ def _sum(entries: Iterable[Entry]) -> str:
 def _help(entry: Entry) -> str:
     texts = {
         "temperature_C": "{} C",
-        "micro_batch": "micro-batch {}",
+        "micro_batch": "micro-batch {} (estimated)",
         "order": "--depth-first {}",
-        "array": "an array {:.3g} times larger",
+        "array": "an array {:.3g} times larger (estimated)",
     }
     helps = (text.format(entry[key]) for key, text in texts.items() if entry[key] is not None)
     return " or ".join(helps) or "no temperature, micro-batch, order or array"

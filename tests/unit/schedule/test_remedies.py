@@ -91,8 +91,9 @@ def test_a_smaller_micro_batch_does_not_shorten_the_passing_of_weights():
 
 def refresh_at(work, cycles):
     refresh = replace(CAMEL_REFRESH, retention_s=cycles * CYCLE_S, row_energy_J=1e-30, row_cycles=0)
-    arch = machine(weight_depth=1, refresh=refresh)
+    arch = machine(act_depth=12, weight_depth=1, refresh=refresh)
     placement = place(arch, work)
+    assert (placement.homes["a"], placement.homes["w"]) == ("act", "dram")
     costs = {op.name: operation_cost(arch, work, placement, op, None) for op in work.operations}
     (level,) = account(arch, work, placement, costs, {}, LifetimeRefresh()).lifetimes
     return {entry.tensor: entry for entry in level.outliving}["a"]
