@@ -227,7 +227,7 @@ def test_no_timeloop(bench):
 
 
 def test_no_front_end(bench, monkeypatch):
-    monkeypatch.delenv("PYTHONPATH")
+    monkeypatch.setenv(tools.PYTHON_VARIABLE, str(bench.programs / "python"))
     with pytest.raises(EngineError, match=r"front end .* none of the Pythons .*CAMEL_TIMELOOP_PYTHON"):
         bench.map()
 
@@ -244,6 +244,7 @@ def test_the_binaries_alone(bench, monkeypatch):
 def test_the_older_front_end(bench):
     old = bench.folder / "packages" / "pytimeloop" / "timeloopfe"
     old.rename(bench.folder / "packages" / "timeloopfe")
+    (old.parent / "__init__.py").touch()  # hides one that is installed
     tools._front_end.cache_clear()
     assert tools.front_end().package == "timeloopfe"
     assert bench.map().evaluation.computes == 512
