@@ -10,7 +10,7 @@ from camel_plugin.result import StepResult
 
 from .runs import Runs, figure, table
 
-NET = "dudnn-branch6-resnet50"
+NET = "revresnet"
 ORDER = "cut"
 Part = Callable[[StepResult], float]
 
@@ -54,28 +54,32 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Mapping[str, str]], Mapping[str, Map
 
 
 def rows(runs: Runs) -> list[tuple[Any, ...]]:
-    """Name; time ratio, energy ratio and FI's energy ratio, each at half and at double the constant; what is behind."""
-    edram, sram, other = (runs(arch, net, depth_first=ORDER) for arch, net in RATIOS)
+    """Name; ratios of time, of energy and (fixed mappings) of FI's energy, at half and double the constant; its source."""
+    edram, sram, own_net, tuned = (
+        runs(arch, net, depth_first=ORDER)
+        for arch, net in (("camel", NET), ("camel-sram", NET), ("camel", DUDNN), ("camel-sram", FINE_TUNED))
+    )
     time = sram.totals.latency_s / edram.totals.latency_s
     found: list[tuple[Any, ...]] = []
     for name, (part, behind) in ENERGIES.items():
-        own, same, fine = ([_energy(each, part, factor) for factor in (0.5, 2.0)] for each in (edram, sram, other))
-        energies = [value / first for values in (same, fine) for value, first in zip(values, own, strict=True)]
-        found.append((name, time, time, *energies, behind))
+        ratios = [
+            _energy(other, part, factor) / _energy(own, part, factor)
+            for own, other in ((edram, sram), (own_net, tuned))
+            for factor in (0.5, 2.0)
+        ]
+        found.append((name, time, time, *ratios, behind))
     for name, values in PARAMETERS.items():
-        times, same, fine = [], [], []
-        for overrides in values:
-            ours, equal, tuned = (
-                runs(arch, net, depth_first=ORDER, overrides=overrides[arch]).totals for arch, net in RATIOS
-            )
-            times.append(equal.latency_s / ours.latency_s)
-            same.append(equal.energy_J / ours.energy_J)
-            fine.append(tuned.energy_J / ours.energy_J)
-        found.append((name, *times, *same, *fine, "machine parameter"))
+        pairs = [
+            [runs(arch, NET, depth_first=ORDER, overrides=overrides[arch]).totals for arch in ARCHS]
+            for overrides in values
+        ]
+        times = [equal.latency_s / ours.latency_s for ours, equal in pairs]
+        energies = [equal.energy_J / ours.energy_J for ours, equal in pairs]
+        found.append((name, *times, *energies, "", "", "machine parameter"))
     return found
 
 
-RATIOS = (("camel", NET), ("camel-sram", NET), ("camel-sram", "dudnn-fi-resnet50"))
+DUDNN, FINE_TUNED = "dudnn-branch6-resnet50", "dudnn-fi-resnet50"
 
 
 def _energy(result: StepResult, part: Part, factor: float) -> float:

@@ -114,8 +114,8 @@ def page(runs: Runs, folder: Path) -> str:
         NETWORKS_TEXT,
         "## Sensitivity of the ratio of camel-sram to camel\n",
         f"Network {sensitivity.NET}; *FI energy* is that of FI on camel-sram over DuDNN on camel (published 2.8). "
-        "Energies enter linearly at fixed mappings; parameters are mapped anew. At 100 C and 99.9 % the spread of the "
-        "cells does not enter.\n",
+        "Energies enter linearly at fixed mappings, those of FI too; parameters are mapped anew. At 100 C and 99.9 % "
+        "the spread of the cells does not enter.\n",
         sensitivity.section(runs, folder),
         "## RANA\n",
         headlines.rana(runs),
