@@ -75,7 +75,7 @@ def _traffic(plan: Plan, operation: Operation) -> dict[str, tuple[int, int]]:
     for position, names in enumerate((operation.reads, operation.writes)):
         for name in names:
             words = [*found.get(plan.placement.homes[name], (0, 0))]
-            words[position] += operation.touched.get(name, plan.step.tensors[name].elements)
+            words[position] += plan.step.tensors[name].words(operation.touched.get(name))
             found[plan.placement.homes[name]] = (words[0], words[1])
     return found
 
