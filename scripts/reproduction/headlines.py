@@ -37,6 +37,13 @@ def camel(runs: Runs) -> str:
             cool = [runs(arch, net, depth_first=ORDER, temperature_C=25.0).totals for arch in ("camel", "camel-sram")]
             room = "both at 25 C: retention 98.7 us instead of 3.35 us, and less leakage"
             rows.append(compared(2.34, cool[1].energy_J / cool[0].energy_J, room, f"{name}, energy, 25 C", factor=True))
+    four = [runs(arch, "revresnet", depth_first=ORDER, micro_batch=4).totals for arch in ("camel", "camel-sram")]
+    share = "micro-batch 4, where the smaller SRAM spills"
+    name = "revresnet: camel-sram / camel"
+    rows.append(compared("", four[1].dram_bytes / four[0].dram_bytes, share, f"{name}, DRAM traffic, micro-batch 4"))
+    rows.append(
+        compared(2.34, four[1].energy_J / four[0].energy_J, share, f"{name}, energy, micro-batch 4", factor=True)
+    )
     other = runs("camel-sram", FINE_TUNED, depth_first=ORDER).totals
     ours = runs("camel", DUDNN, depth_first=ORDER).totals
     name = f"{FINE_TUNED} on camel-sram / {DUDNN} on camel"

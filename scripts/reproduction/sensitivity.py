@@ -54,7 +54,7 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Mapping[str, str]], Mapping[str, Map
 
 
 def rows(runs: Runs) -> list[tuple[Any, ...]]:
-    """Name; ratios of time, of energy and (fixed mappings) of FI's energy, at half and double the constant; its source."""
+    """Name; ratios of time, energy and (fixed mappings) FI's energy, at half and double the constant; its source."""
     edram, sram, own_net, tuned = (
         runs(arch, net, depth_first=ORDER)
         for arch, net in (("camel", NET), ("camel-sram", NET), ("camel", DUDNN), ("camel-sram", FINE_TUNED))
