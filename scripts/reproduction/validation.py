@@ -63,8 +63,8 @@ HEADLINES_TEXT = """
 Time: the SRAM machine has 16 elements to CAMEL's 36, hence up to 2.25 times; it is less where CAMEL's array is used
 worse (extents that 6 does not divide are padded, or leave rows idle) or refresh stalls. Energy: leaving refresh out
 altogether does not bring the published factor either, so it does not hang on the policy alone, and a die at 25 C, which
-hardly leaks or refreshes, does not bring it. An access is somewhat cheaper in our eDRAM, but an array that is used worse
-makes more of them; and DRAM traffic, which the paper counts on, differs little once one sample is run at a time in the
+hardly leaks or refreshes, does not bring it. An access is somewhat cheaper in our eDRAM, but an array used worse makes
+more of them; and DRAM traffic, which the paper counts on, differs little once one sample is run at a time in the
 order that moves least on each machine. It differs with larger micro-batches, where the smaller SRAM spills; how many
 samples the paper runs at once is not readable, nor are its energies per access, its DRAM traffic and the temperature
 of its energies, so that none of these can be told to be the reason. Published factors for TTA and ETA also contain the
