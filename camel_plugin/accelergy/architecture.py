@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from camel_plugin.arch.machine import Compute, Machine, Node, Storage
 from camel_plugin.arch.v04.reader import Component, read_components
 from camel_plugin.arch.v04.yaml_source import YamlNode, dump_yaml, load_yaml_text
+
+VERSION = "0.4"
 
 
 def write_accelergy(machine: Machine) -> str:
@@ -17,7 +20,7 @@ def write_accelergy(machine: Machine) -> str:
     Compound classes go along as they are.
     """
     components = read_components([(machine.name, machine.yaml)])
-    lines = ["architecture:", '  version: "0.4"', "  subtree:", f"  - name: {machine.name}"]
+    lines = ["architecture:", f'  version: "{VERSION}"', "  subtree:", f"  - name: {machine.name}"]
     # Accelergy asks for these at the top even where every component has its own.
     lines += ["    attributes:", f"      global_cycle_seconds: {machine.cycle_s!r}"]
     lines += [f"      technology: {json.dumps(components[-1].attributes.get('technology'))}", "    local:"]
@@ -46,5 +49,11 @@ def _classes(tree: YamlNode) -> Iterator[YamlNode]:
     """The sections with compound classes, under the name that Accelergy has for them."""
     assert isinstance(tree.value, dict)
     for key, section in tree.value.items():
-        if "components" in key:
-            yield YamlNode({"compound_components": section}, tree.file, section.line)
+        if "components" in key and isinstance(section.value, dict):
+            # Accelergy compares the versions of its files, and takes text and numbers for different kinds of things.
+            version = YamlNode(VERSION, section.file, section.line, quoted=True, text=VERSION)
+            yield YamlNode(
+                {"compound_components": replace(section, value=section.value | {"version": version})},
+                tree.file,
+                section.line,
+            )

@@ -58,5 +58,6 @@ def test_attributes_are_evaluated_and_classes_go_along():
     assert spad["attributes"]["width"] == 32
     assert (spad["class"], spad["subclass"]) == ("storage", "pair")
     assert 'technology: "45nm"' in text
+    assert text.count('version: "0.4"') == 2  # Accelergy fails if one is a number
     (pair,) = load_yaml_text(text, "written").plain()["compound_components"]["classes"]
     assert pair["subcomponents"][0]["attributes"]["depth"] == "depth"
