@@ -33,7 +33,12 @@ def run(arguments: Sequence[str], folder: Path, budget_s: float | None = None) -
     with (folder / LOG).open("ab") as log:
         try:
             process = subprocess.Popen(  # noqa: S603
-                arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                arguments,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_heed_interrupts,
             )
         except OSError as error:
             raise EngineError(f"{name} cannot be started: {error}") from error
@@ -48,6 +53,11 @@ def run(arguments: Sequence[str], folder: Path, budget_s: float | None = None) -
     if status != 0:
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
         raise EngineError(f"{name} {how}: {last_line(folder)}")
+
+
+def _heed_interrupts() -> None:
+    """Background jobs and workers ignore interrupts, and their children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait(process: subprocess.Popen[bytes], budget_s: float | None) -> int | None:

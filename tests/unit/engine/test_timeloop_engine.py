@@ -5,6 +5,7 @@ What the fakes write when all is well is a recorded run of the real timeloop-map
 
 import os
 import re
+import signal
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -207,9 +208,16 @@ def test_paths_with_spaces(tmp_path, monkeypatch):
     assert bench.map().evaluation.computes == 512
 
 
-def test_the_budget_interrupts_the_mapper(bench):
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN], ids=["in front", "in the background"])
+def test_the_budget_interrupts_the_mapper(bench, monkeypatch, handler):
+    """A job in the background ignores interrupts, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(process, "GRACE_S", 5.0)
     bench.mapper(f"stop() {{{{ {WELL}; exit 0; }}}}; trap stop INT; while :; do sleep 0.05; done")
-    result = bench.map(budget_s=0.3)
+    try:
+        result = bench.map(budget_s=0.5)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.evaluation.computes == 512
     assert result.wall_s < 10
 
