@@ -67,7 +67,7 @@ def compare(
     archs: Sequence[str],
     net: str,
     *,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str | float] | None = None,
     input: Sequence[int] | InputTensor | Mapping[str, InputTensor] | None = None,
     batch: int | None = None,
     micro_batch: int | str | None = None,
@@ -93,7 +93,7 @@ def compare(
     Args:
         archs: machines, by name, machine file or Timeloop v0.4 files.
         net: network, by name, network file or ``package.module:factory``.
-        overrides: parameters of the FIRST machine, name -> text.
+        overrides: parameters of the FIRST machine, name -> number or text.
         input: shape of one sample, in place of the network file's, see :func:`load_network`.
         batch: samples of the step.
         micro_batch: samples of one run of an operation; divides ``batch``. ``auto`` searches for the best.

@@ -19,14 +19,14 @@ __all__ = ["Machine", "MachineFile", "Parameter", "load_machine", "load_machine_
 
 
 def load_machine(
-    name_or_path: str, overrides: Mapping[str, str] | None = None, *, temperature_C: float | None = None
+    name_or_path: str, overrides: Mapping[str, str | float] | None = None, *, temperature_C: float | None = None
 ) -> Machine:
     """A machine, ready to be mapped on.
 
     Args:
         name_or_path: name of a registered machine (``camel``), path of a machine file, or ordinary Timeloop v0.4
             files: one path, a folder, or several paths joined by commas.
-        overrides: parameter name -> text of a YAML scalar; machine files only.
+        overrides: parameter name -> number or text of a YAML scalar; machine files only.
         temperature_C: replaces the machine's ``temperature``, in degrees Celsius; machine files only.
 
     Raises:
@@ -60,13 +60,13 @@ def load_machine(
     return read_machine(files)
 
 
-def load_machine_file(name_or_path: str, overrides: Mapping[str, str] | None = None) -> MachineFile:
+def load_machine_file(name_or_path: str, overrides: Mapping[str, str | float] | None = None) -> MachineFile:
     """The parameters and the template behind a machine; arguments and errors as in :func:`load_machine`."""
     return read_machine_file(resources.find("arch_specs", name_or_path), overrides)
 
 
 def render_machine(
-    name_or_path: str, overrides: Mapping[str, str] | None = None, *, temperature_C: float | None = None
+    name_or_path: str, overrides: Mapping[str, str | float] | None = None, *, temperature_C: float | None = None
 ) -> str:
     """Timeloop v0.4 text of a machine; arguments and errors as in :func:`load_machine`."""
     if _timeloop_files(name_or_path) is not None:
@@ -94,8 +94,8 @@ def _blamed(error: InputError, machine_file: MachineFile) -> InputError:
     )
 
 
-def _overrides(overrides: Mapping[str, str] | None, temperature_C: float | None) -> dict[str, str]:
-    given = dict(overrides or {})
+def _overrides(overrides: Mapping[str, str | float] | None, temperature_C: float | None) -> dict[str, str]:
+    given = {name: str(value) for name, value in (overrides or {}).items()}
     if temperature_C is not None:
         given["temperature"] = repr(temperature_C)
     return given

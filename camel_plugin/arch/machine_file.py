@@ -74,12 +74,12 @@ def is_machine_file(node: YamlNode) -> bool:
     return not (isinstance(node.value, dict) and timeloop & node.value.keys())
 
 
-def read_machine_file(path: Path, overrides: Mapping[str, str] | None = None) -> MachineFile:
+def read_machine_file(path: Path, overrides: Mapping[str, str | float] | None = None) -> MachineFile:
     """Read a machine file and all that it extends.
 
     Args:
         path: of the file.
-        overrides: parameter name -> text of a YAML scalar.
+        overrides: parameter name -> number or text of a YAML scalar.
 
     Raises:
         SpecError: the file or one it extends is malformed, the chain is circular, or a value is refused.

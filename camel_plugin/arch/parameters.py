@@ -81,12 +81,12 @@ class Parameter:
         return f"{self.name} = {value} {self.unit}".rstrip()
 
 
-def resolve(layers: Sequence[Layer], overrides: Mapping[str, str] | None = None) -> dict[str, Parameter]:
+def resolve(layers: Sequence[Layer], overrides: Mapping[str, str | float] | None = None) -> dict[str, Parameter]:
     """The values of all parameters: files from the root of the ``extends`` chain on, then the overrides.
 
     Args:
         layers: root first.
-        overrides: parameter name -> text of a YAML scalar, as in ``--set KEY=VALUE``.
+        overrides: parameter name -> number, or text of a YAML scalar as in ``--set KEY=VALUE``.
 
     Raises:
         UnknownNameError: an override, or a bare value of a file that extends another, names no parameter.
@@ -104,7 +104,7 @@ def resolve(layers: Sequence[Layer], overrides: Mapping[str, str] | None = None)
     for name, text in (overrides or {}).items():
         if name not in merged:
             raise UnknownNameError("parameter", name, merged, file="--set", field=name)
-        argument = _Argument(load_yaml_text(text, f"--set {name}").value, "--set", 1, name)
+        argument = _Argument(load_yaml_text(str(text), f"--set {name}").value, "--set", 1, name)
         merged[name] = _merge(merged[name], Declaration(value=argument.value), argument)
         places[name] = ("--set", None)
     return {name: _finish(name, declaration, *places[name]) for name, declaration in merged.items()}
