@@ -29,7 +29,7 @@ def camel(runs: Runs) -> str:
         else:
             rows.append(compared("", time, same, f"{name}, time"))
         rows.append(compared(2.34, energy, mean, f"{name}, energy (mean ETA)", factor=True))
-        free = "no refresh, as if all data died in time (CAMEL's Table V for four models of eight); ours would be lost"
+        free = "no refresh, as if all data died in time (CAMEL's Table V for four models); ours would be lost"
         rows.append(
             compared(2.34, sram.energy_J / lossy.energy_J, free, f"{name}, energy, refresh left out", factor=True)
         )
