@@ -121,10 +121,7 @@ def resting_cycles(step: Step, cycles: Mapping[str, int]) -> dict[str, int]:
         for operation in step.operations
         for name in operation.writes
     }
-    found = (
-        _resident(step, "", 0, live, timeline, name, uses[name], written)
-        for name, live in ranges.items()
-    )
+    found = (_resident(step, "", 0, live, timeline, name, uses[name], written) for name, live in ranges.items())
     return {lifetime.tensor: lifetime.cycles for lifetime in found}
 
 
