@@ -71,7 +71,8 @@ def paddings(machine: Machine, problem: Problem, *, compute_bound: bool) -> list
         compute_bound: less compute time would help.
     """
     smooth = replace(problem, bounds=tuple(map(_smooth, problem.bounds)))
-    found = [smooth, *(_for_meshes(machine, each) for each in (problem, smooth) if compute_bound)]
+    forms = list(dict.fromkeys((problem, smooth)))
+    found = [*forms, *(_for_meshes(machine, each) for each in forms if compute_bound)]
     return [each for each in dict.fromkeys(found) if each != problem]
 
 

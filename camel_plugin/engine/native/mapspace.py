@@ -160,12 +160,13 @@ class MapSpace:
         return wanted[::-1]
 
     def legal(self, batch: MappingBatch) -> NDArray[np.bool_]:
-        """[B] the mappings respect the constraints; capacities and meshes are for the model to check."""
+        """[B] the mappings, of divisors all, respect the constraints; the model checks capacities and meshes."""
         good = np.ones(len(batch), np.bool_)
         for level, node in enumerate(self.nodes):
             factors, order = batch.factors[:, level], batch.order[:, level].astype(np.int64)
             for d, mask in enumerate(self.allowed[level]):
-                good &= np.isin(factors[:, d], self.divisors[d][mask])
+                if not mask.all():
+                    good &= np.isin(factors[:, d], self.divisors[d][mask])
             real = np.take_along_axis(factors > 1, order, axis=1)
             fixed = self._fixed(level)
             rank = np.array([fixed.index(d) if d in fixed else len(fixed) for d in range(factors.shape[1])])

@@ -43,8 +43,8 @@ CANDIDATES = 256
 VARIANTS = 40_000
 """Mappings that the model may cost to close the gap that scores leave."""
 
-SMALL_GAP = 1e-3
-"""Below this gap a tenth of that is spent on closing it."""
+SMALL_GAP, LEAST_SHARE = 1e-3, 40
+"""Below this gap less is spent on closing it: in proportion to the gap, down to one in so many."""
 
 CHUNK = 2048
 """Of these, costed together."""
@@ -117,7 +117,8 @@ class Search:
             self._polish()
             self._proved(min(left, scored))
             if left >= self._limit() > self.bound:
-                share = 1 if self.bound < self.best.value * (1 - SMALL_GAP) else 10
+                gap = 1 - self.bound / self.best.value
+                share = round(min(max(1.0, SMALL_GAP / gap), LEAST_SHARE))
                 self._proved(self._closed(trees, WIDTHS[-1] // share, VARIANTS // share))
                 break
 

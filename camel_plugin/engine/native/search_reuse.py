@@ -144,7 +144,38 @@ class Reuse:
                 asked[:, t] *= share
                 live[:, t] &= ~closed & (parent.overlaps[:, t] | ~moved[:, t])
         live[:, list(order.none)] &= np.logical_not(picks.any(axis=1))[:, None]
-        return parent.but(tile=tile, pending=pending, asked=asked, live=live, undo=undo)
+        shared = parent.but(pending=pending, asked=asked, live=live, undo=undo)
+        return self.cancelled(shared, picks).but(tile=tile)
+
+    def cancelled(self, states: States, picks: Ints) -> States:
+        """The states once the loops ``picks`` [n, D] around them have moved tiles that children share.
+
+        Timeloop lets every loop make one step: a loop moves nothing when its step takes back those of the loops inside
+        it. Where two dimensions move a tile along one rank that may spare all steps but those of the innermost loop.
+        """
+        shared = states.idles & ~states.overlaps & ~states.moved
+        if not shared.any():
+            return states
+        lattice = self._lattice
+        factors = np.stack([each[picks[:, d]] for d, each in enumerate(lattice.divisors)], axis=1)
+        index = lattice.index(states.tile)
+        left = index < np.array(lattice.shape) - 1
+        share = np.ones(states.asked.shape)
+        moved = states.moved.copy()
+        dims = self._space.problem.dimensions
+        for t, dataspace in enumerate(self._space.problem.dataspaces):
+            for rank in dataspace.projection:
+                least = np.full(len(states), np.inf)
+                for (one, apart), (other, step) in itertools.permutations(rank, 2):
+                    a, b = dims.index(one), dims.index(other)
+                    steps = apart * lattice.divisors[a][index[:, a]], step * lattice.divisors[b][index[:, b]]
+                    odd = (index[:, b] == lattice.shape[b] - 2) & (steps[1] % steps[0] != 0)
+                    odd |= (index[:, a] == lattice.shape[a] - 2) & (steps[0] % steps[1] != 0)
+                    meets = (factors[:, a] > 1) & left[:, b] & ~(odd & (len(rank) == 2))
+                    least = np.where(meets, np.minimum(least, factors[:, a]), least)
+                share[:, t] = np.where(shared[:, t], np.minimum(share[:, t], 1 - 1 / least), share[:, t])
+            moved[:, t] |= (picks[:, [dims.index(dim) for dim in sorted(dataspace.dimensions)]] > 0).any(axis=1)
+        return states.but(pending=states.pending * share[:, None, :], asked=states.asked * share, moved=moved)
 
     def _handed_on(self, parent: States, t: int, picks: Ints) -> Floats:
         """[n] share of the words still asked for when the loops ``picks`` shift the tile along its neighbours.

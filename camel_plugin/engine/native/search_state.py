@@ -25,6 +25,7 @@ class States:
         live: [n, T] no loop that changes the dataspace's tile stands outside it so far.
         idles: [n, T] loops that do not change the tile bring reuse.
         overlaps: [n, T] loops that shift the tile bring reuse of its overlap with the last one.
+        moved: [n, T] some loop outside it has moved the tile.
         shift: [n, T] share of the words still asked for once neighbours hand on theirs when the tile shifts.
         along: [n, T] bits of the loops that shift it along the ranks where there are neighbours.
         needs: [n, T] bits of those of them of which one at least must be a temporal loop.
@@ -43,6 +44,7 @@ class States:
     live: Bools
     idles: Bools
     overlaps: Bools
+    moved: Bools
     shift: Floats
     along: Ints
     needs: Ints
@@ -65,12 +67,12 @@ class States:
         return replace(self, **columns)
 
     def _reuse(self) -> Floats:
-        """[n, 8 T] less is better: no reuse over idle loops, none over shifts, share left by neighbours ...
+        """[n, 9 T] less is better: no reuse over idle loops, none over shifts, share left by neighbours ...
 
         Different sets of loops cannot be compared, so each stands with both signs.
         """
         loops = (self.along, -self.along, self.needs, -self.needs)
-        return np.concatenate([~self.idles, ~self.overlaps, self.shift, self.undo, *loops], axis=1)
+        return np.concatenate([~self.idles, ~self.overlaps, self.moved, self.shift, self.undo, *loops], axis=1)
 
     @staticmethod
     def join(parts: list[States]) -> States:

@@ -77,6 +77,7 @@ class Tree:
             live=np.zeros((1, spaces), np.bool_),
             idles=np.zeros((1, spaces), np.bool_),
             overlaps=np.zeros((1, spaces), np.bool_),
+            moved=np.zeros((1, spaces), np.bool_),
             shift=np.ones((1, spaces)),
             along=np.zeros((1, spaces), np.int64),
             needs=np.zeros((1, spaces), np.int64),
@@ -148,7 +149,7 @@ class Tree:
                 parent, pick = group.take(row), picks[pick]
                 tile = self.lattice.grown(parent.tile, pick)
                 fits = self.bounds.fits[level][tile] == 0.0
-                child = self._settled(parent.but(tile=tile).take(fits), level)
+                child = self._settled(self.reuse.cancelled(parent, pick).but(tile=tile).take(fits), level)
                 yield self._marked(child, level, pick[fits], limit)
 
     def _settled(self, states: States, level: int) -> States:

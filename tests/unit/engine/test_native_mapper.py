@@ -86,7 +86,16 @@ def with_refresh(rng: Random) -> tuple[Machine, Problem]:
     return refreshing(rng, machine), problem
 
 
-@pytest.mark.parametrize("draw", [free, bound_by_constraints, with_homes, with_refresh], ids=lambda draw: draw.__name__)
+def sliding(rng: Random) -> tuple[Machine, Problem]:
+    """Windows that slide over arrays, where Timeloop lets one loop take back the steps of another."""
+    machine = random_machine(rng)
+    while not any(isinstance(node, Fanout) for node in machine.nodes):
+        machine = random_machine(rng)
+    sizes = rng.choice([1, 2]), rng.choice([1, 2, 3]), rng.choice([2, 3, 4, 6]), rng.choice([2, 3, 4])
+    return machine, conv(*sizes, rng.choice([1, 2, 3]), rng.choice([1, 2]), rng.choice("OWI"))
+
+
+@pytest.mark.parametrize("draw", [free, bound_by_constraints, with_homes, with_refresh, sliding], ids=lambda draw: draw.__name__)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**9), objective=st.sampled_from(Objective))
 def test_finds_the_optimum(draw: Callable[[Random], tuple[Machine, Problem]], seed: int, objective: Objective) -> None:
