@@ -56,9 +56,10 @@ def update(runs: Runs, path: Path) -> None:
     """Put both between their marks in README.md."""
     text = path.read_text()
     for mark, block in {"sample": sample(runs), "networks": networks(runs)}.items():
-        text, found = re.subn(
-            rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", lambda m, b=block: m[1] + b + m[2], text, flags=re.S
-        )
-        if found != 1:
+        start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+        before, _, rest = text.partition(start)
+        _, found, after = rest.partition(end)
+        text = before + start + block + end + after
+        if not found:
             raise ValueError(f"{path}: marks of {mark} are missing")
     path.write_text(text)

@@ -95,7 +95,9 @@ def sliding(rng: Random) -> tuple[Machine, Problem]:
     return machine, conv(*sizes, rng.choice([1, 2, 3]), rng.choice([1, 2]), rng.choice("OWI"))
 
 
-@pytest.mark.parametrize("draw", [free, bound_by_constraints, with_homes, with_refresh, sliding], ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize(
+    "draw", [free, bound_by_constraints, with_homes, with_refresh, sliding], ids=lambda draw: draw.__name__
+)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**9), objective=st.sampled_from(Objective))
 def test_finds_the_optimum(draw: Callable[[Random], tuple[Machine, Problem]], seed: int, objective: Objective) -> None:
