@@ -28,10 +28,10 @@ from camel_plugin.engine.native.search_polish import join, neighbours, rows, var
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
 
-FIRST_WIDTH, FIRST_PATTERNS = 32, 2
+FIRST_WIDTH, FIRST_PATTERNS = 64, 2
 """Partial mappings kept per node, and bypass patterns tried, in the first round; it always runs to its end."""
 
-WIDTHS = (128, 512, 2048, 8192)
+WIDTHS = (512, 2048, 8192)
 """Partial mappings kept per node in each of the other rounds."""
 
 AHEAD = 12
