@@ -7,7 +7,9 @@ from itertools import accumulate
 
 from camel_plugin.workload.step import Operation, Pass, Step, TensorKind
 
-_TRANSIENT = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION, TensorKind.GRADIENT})
+_KEPT = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION})
+_TRANSIENT = _KEPT | {TensorKind.GRADIENT}
+_RUNS_FORWARD = frozenset({Pass.FORWARD, Pass.RECONSTRUCT})
 
 
 def stored_bytes(step: Step, bytes_per_value: float | None = None) -> float:
@@ -20,9 +22,14 @@ def stored_bytes(step: Step, bytes_per_value: float | None = None) -> float:
         bytes_per_value: of every tensor; by default what the step says of each kind, or else 4 (FP32).
     """
     begin = next(i for i, operation in enumerate(step.operations) if operation.pass_ is not Pass.FORWARD)
-    made = {name for operation in step.operations[:begin] for name in (*operation.reads, *operation.writes)}
-    read = {name for operation in step.operations[begin:] for name in operation.reads}
-    return sum(_bytes(step, name, bytes_per_value) for name in made & read)
+    return _waiting_bytes(step, begin, bytes_per_value)
+
+
+def peak_stored_bytes(step: Step, bytes_per_value: float | None = None) -> float:
+    """As :func:`stored_bytes`, but the most at any time: when it begins, or when a part of it has been run again."""
+    passes = [operation.pass_ for operation in step.operations]
+    begins = [i for i in range(1, len(passes)) if passes[i - 1] in _RUNS_FORWARD and passes[i] not in _RUNS_FORWARD]
+    return max(_waiting_bytes(step, begin, bytes_per_value) for begin in begins)
 
 
 def peak_bytes(step: Step, bytes_per_value: float | None = None) -> float:
@@ -37,6 +44,14 @@ def peak_bytes(step: Step, bytes_per_value: float | None = None) -> float:
         changes[first] += size
         changes[last + 1] -= size
     return max(accumulate(changes))
+
+
+def _waiting_bytes(step: Step, index: int, bytes_per_value: float | None) -> float:
+    """Input and activations touched before an operation and read by it or later."""
+    made = {name for operation in step.operations[:index] for name in (*operation.reads, *operation.writes)}
+    read = {name for operation in step.operations[index:] for name in operation.reads}
+    kept = (name for name in made & read if step.tensors[name].kind in _KEPT)
+    return sum(_bytes(step, name, bytes_per_value) for name in kept)
 
 
 def _bytes(step: Step, name: str, bytes_per_value: float | None) -> float:
