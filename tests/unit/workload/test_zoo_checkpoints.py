@@ -22,7 +22,7 @@ from camel_plugin.workload.segments import segments
 from camel_plugin.workload.step import Pass, TensorKind
 from camel_plugin.workload.training import lower
 
-NETWORKS = [name for name in ZOO if not name.startswith(("rev", "dudnn"))]
+NETWORKS = [name for name in ZOO if not name.startswith(("rev", "dudnn-b"))]
 """Reversible ones begin stages with streams that torch concatenates and splits again: other borders than ours."""
 LOSS = 1
 """A scalar that torch's cross-entropy keeps."""
@@ -65,7 +65,7 @@ class Alive:
 
 
 class Segmented(Interpreter):
-    """Runs each segment but the last under torch's checkpoint, which wants something that has a gradient."""
+    """Runs each trained segment but the last under torch's checkpoint, which wants an input that has a gradient."""
 
     def __init__(self, module, last):
         super().__init__(module)
@@ -73,7 +73,8 @@ class Segmented(Interpreter):
 
     def call_module(self, target, args, kwargs):
         segment = self.fetch_attr(target)
-        if target == self.last:
+        trained = any(tensor.requires_grad for tensor in (*args, *segment.parameters()))
+        if target == self.last or not trained:
             return segment(*args, **kwargs)
         anything = torch.empty(0, device="meta", requires_grad=True)
         run = lambda _, *args: segment(*args)  # noqa: E731
@@ -136,5 +137,5 @@ def test_a_checkpointed_step_keeps_what_torch_keeps_at_any_time(name, blocks):
     assert alive.elements == 0
     assert stored - LOSS == stored_bytes(step, 1)
     again = [elements + spared for elements, spared in after_each_recomputation(step)]
-    assert alive.peak == max(stored, *again)
-    assert peak_stored_bytes(step, 1) == max(stored - LOSS, *(e for e, _ in after_each_recomputation(step)))
+    assert alive.peak == max([stored, *again])
+    assert peak_stored_bytes(step, 1) == max([stored - LOSS, *(kept for kept, _ in after_each_recomputation(step))])
