@@ -1,42 +1,30 @@
 """What one training step costs on an on-device accelerator with eDRAM, in Timeloop's terms."""
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-if TYPE_CHECKING:
-    from camel_plugin.arch import load_machine
-    from camel_plugin.evaluate import compare, evaluate
+if _TYPE_CHECKING:
+    from camel_plugin.components.machines import load_machine
+    from camel_plugin.pipeline import compare, evaluate
     from camel_plugin.result import StepResult
     from camel_plugin.workload.network_file import load_network
 
 __all__ = ["StepResult", "compare", "evaluate", "load_machine", "load_network"]
 
-_HOME = {
+_ROOM = {
     "StepResult": "result",
-    "compare": "evaluate",
-    "evaluate": "evaluate",
-    "load_machine": "arch",
+    "compare": "pipeline",
+    "evaluate": "pipeline",
+    "load_machine": "components.machines",
     "load_network": "workload.network_file",
 }
 
 
-class _Package(ModuleType):
-    """Keeps ``camel_plugin.evaluate`` the function: importing the submodule of that name must not hide it."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     # Loaded on first use: the command line must not wait for NumPy to print its help.
-    if name not in _HOME:
+    if name not in _ROOM:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    value = getattr(_import_module(f"{__name__}.{_ROOM[name]}"), name)
     globals()[name] = value
     return value

@@ -8,8 +8,8 @@ Every operation keeps the mapping that is best under Timeloop's rules; only its 
 import sys
 
 from camel_plugin import load_machine, load_network
+from camel_plugin.cache import Cache, default_folder
 from camel_plugin.engine.base import Objective
-from camel_plugin.engine.cache import Cache, default_folder
 from camel_plugin.engine.jobs import Job, map_all
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.native.rules import PHYSICAL, TIMELOOP, Rules

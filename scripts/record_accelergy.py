@@ -16,10 +16,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from camel_plugin.accelergy.architecture import write_accelergy
-from camel_plugin.arch import load_machine
-from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.timeloop.tools import program
+from camel_plugin.interop.accelergy.architecture import write_accelergy
+from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 
 STORAGE_COUNTS = {"read": 1000, "write": 100, "update": 10, "leak": 500}
 REFRESH_COUNTS = {"refresh": 7000}

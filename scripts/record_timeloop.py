@@ -16,9 +16,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from camel_plugin.arch import load_machine
+from camel_plugin.cache import content_key
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.base import Objective
-from camel_plugin.engine.cache import content_key
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.schedule.residency import operation_machine, place

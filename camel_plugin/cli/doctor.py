@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camel_plugin.engine.base import Engine
-    from camel_plugin.workload.problem import Problem
+    from camel_plugin.spec.problem import Problem
 
 REQUIRED = ("numpy", "pydantic", "pyyaml", "jinja2", "typer", "rich", "torch")
 OPTIONAL = {
@@ -67,9 +67,9 @@ def accelergy() -> tuple[str, str]:
     import shutil
     from pathlib import Path
 
-    from camel_plugin.accelergy import plug_in_path
-    from camel_plugin.accelergy.self_test import ask
     from camel_plugin.errors import EngineError
+    from camel_plugin.interop.accelergy import plug_in_path
+    from camel_plugin.interop.accelergy.self_test import ask
 
     found = shutil.which("accelergy")
     if found is None:
@@ -94,7 +94,7 @@ def examine(engine: Engine) -> tuple[str, str]:
 
 def self_test(engine: Engine) -> str:
     """Map one small layer on the built-in machine; ``ok``, or what went wrong."""
-    from camel_plugin.arch import load_machine
+    from camel_plugin.components.machines import load_machine
     from camel_plugin.engine.base import Objective
     from camel_plugin.errors import CamelError
 
@@ -111,7 +111,7 @@ def self_test(engine: Engine) -> str:
 
 def small_layer() -> Problem:
     """A fully connected layer of 16 by 16; where a window slides AccelForge takes much longer."""
-    from camel_plugin.workload.problem import Dataspace, Problem
+    from camel_plugin.spec.problem import Dataspace, Problem
 
     return Problem(
         dimensions=("C", "M", "R", "S", "N", "P", "Q"),

@@ -40,10 +40,10 @@ def eval_command(
     import typer
     from rich.console import Console
 
+    from camel_plugin.cache import Cache, default_folder
     from camel_plugin.cli.progress import MappingProgress
-    from camel_plugin.engine.cache import Cache, default_folder
     from camel_plugin.errors import InputError
-    from camel_plugin.evaluate import compare
+    from camel_plugin.pipeline import compare
     from camel_plugin.report import export, html, table
     from camel_plugin.report.plots import write_plots
 

@@ -8,7 +8,7 @@ def list_command() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from camel_plugin.arch.v04.yaml_source import load_yaml
+    from camel_plugin.files.yaml_source import load_yaml
     from camel_plugin.plugins import registered
     from camel_plugin.resources import available
 

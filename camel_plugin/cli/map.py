@@ -40,14 +40,14 @@ def map_command(
 
     from rich.console import Console
 
-    from camel_plugin.arch.v04 import read_machine, read_problem, write_mapping
-    from camel_plugin.arch.v04.problem_file import write_problem
     from camel_plugin.cli.model import arch_sources, print_evaluation
     from camel_plugin.engine.base import Objective
     from camel_plugin.engine.native import NativeEngine
-    from camel_plugin.engine.padding import map_padded, with_bounds
+    from camel_plugin.files.v04 import read_machine, read_problem, write_mapping
+    from camel_plugin.files.v04.problem_file import write_problem
+    from camel_plugin.mapspace.padding import map_padded, with_bounds
     from camel_plugin.plugins import load
-    from camel_plugin.schedule.refresh.duty import idle_duties
+    from camel_plugin.refresh.duty import idle_duties
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)

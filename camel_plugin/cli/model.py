@@ -14,8 +14,8 @@ from camel_plugin.cli.options import Refresh
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from camel_plugin.arch.v04.specification import Source
     from camel_plugin.engine.base import Evaluation
+    from camel_plugin.files.specification import Source
 
 ArchFiles = Annotated[
     list[Path],
@@ -61,11 +61,11 @@ def model_command(
 
     Refresh of tiles that pass through eDRAM stands beside them.
     """
-    from camel_plugin.arch.v04 import read_machine, read_mapping, read_problem
     from camel_plugin.engine.native.model import evaluate
     from camel_plugin.engine.native.rules import Rules
+    from camel_plugin.files.v04 import read_machine, read_mapping, read_problem
     from camel_plugin.plugins import load
-    from camel_plugin.schedule.refresh.duty import idle_duties
+    from camel_plugin.refresh.duty import idle_duties
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
@@ -84,9 +84,9 @@ def model_command(
 
 def arch_sources(paths: Sequence[Path]) -> list[Source]:
     """Timeloop files as they are, the YAML files of a folder, and machine files or registered machines rendered."""
-    from camel_plugin.arch import render_machine
-    from camel_plugin.arch.machine_file import is_machine_file
-    from camel_plugin.arch.v04.yaml_source import load_yaml
+    from camel_plugin.components.machines import render_machine
+    from camel_plugin.files.machine_file import is_machine_file
+    from camel_plugin.files.yaml_source import load_yaml
 
     sources: list[Source] = []
     for path in paths:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from camel_plugin.errors import InputError
-from camel_plugin.workload.inputs import InputTensor
+from camel_plugin.workload.capture.inputs import InputTensor
 
 
 class Schedule(StrEnum):

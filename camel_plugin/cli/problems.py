@@ -23,8 +23,8 @@ def problems_command(
     """Write every distinct problem of a training step, and which operation of which pass uses which."""
     import sys
 
+    from camel_plugin.interop.specs import problem_files
     from camel_plugin.report import export
-    from camel_plugin.report.specs import problem_files
     from camel_plugin.workload.network_file import load_network
 
     network = load_network(

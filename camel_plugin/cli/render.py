@@ -20,9 +20,9 @@ def render_command(
     """Write a machine and, with --net, its operations for Timeloop and Accelergy, and how to run them there."""
     import sys
 
-    from camel_plugin.arch import load_machine
-    from camel_plugin.engine.timeloop.kit import timeloop_files
+    from camel_plugin.components.machines import load_machine
     from camel_plugin.errors import InputError
+    from camel_plugin.interop.timeloop_kit import timeloop_files
     from camel_plugin.report import export
     from camel_plugin.workload.network_file import load_network
 

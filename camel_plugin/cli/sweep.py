@@ -40,8 +40,8 @@ def sweep_command(
     from rich.console import Console
 
     from camel_plugin import evaluate
-    from camel_plugin.arch import load_machine_file
-    from camel_plugin.engine.cache import Cache, default_folder
+    from camel_plugin.cache import Cache, default_folder
+    from camel_plugin.components.machines import load_machine_file
     from camel_plugin.plugins import registered
     from camel_plugin.report import export
     from camel_plugin.sweep import runner, space, store

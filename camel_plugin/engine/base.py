@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from camel_plugin.arch.machine import Machine
-from camel_plugin.engine.mapping import Mapping
 from camel_plugin.errors import InputError
-from camel_plugin.workload.problem import Problem
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.problem import Problem
 
 
 class Objective(StrEnum):

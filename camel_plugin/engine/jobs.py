@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from camel_plugin.arch.machine import Machine
+from camel_plugin.cache import Cache, content_key
 from camel_plugin.engine.base import Engine, MapResult, Objective
-from camel_plugin.engine.cache import Cache, content_key
-from camel_plugin.engine.padding import map_padded
+from camel_plugin.mapspace.padding import map_padded
 from camel_plugin.plugins import load
-from camel_plugin.workload.problem import Problem
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.problem import Problem
 
 Progress = Callable[[int, int, str], None]
 """Called with (distinct problems done, distinct problems in all, what was finished)."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from camel_plugin.schedule.liveness import groups
-from camel_plugin.workload.step import Operation, Step
+from camel_plugin.spec.step import Operation, Step
 
 LOAD = "load"
 STORE = "store"

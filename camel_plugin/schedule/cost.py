@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats
 from camel_plugin.schedule.formats import with_formats
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.workload.step import Operation, Step
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.step import Operation, Step
 
 
 @dataclass(frozen=True)

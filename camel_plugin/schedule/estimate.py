@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.schedule.cost import dram_standby_W, leakage_W
 from camel_plugin.schedule.plan import Plan
 from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.workload.step import Operation
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.step import Operation
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.errors import InputError
 from camel_plugin.schedule.placement import Placement, shared_storages
-from camel_plugin.workload.step import Operation, Step
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.step import Operation, Step
 
 
 def in_words(machine: Machine, step: Step) -> Step:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.workload.step import PERSISTENT_KINDS, Operation, Step, TensorKind
+from camel_plugin.spec.step import PERSISTENT_KINDS, Operation, Step, TensorKind
 
 
 @dataclass(frozen=True)

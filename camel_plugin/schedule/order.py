@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from camel_plugin.schedule.liveness import groups
-from camel_plugin.workload.step import Operation, Step
+from camel_plugin.spec.step import Operation, Step
 
 ORDERS = ("network", "stage", "block", "none")
 

@@ -11,12 +11,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from camel_plugin.arch.machine import Machine
 from camel_plugin.schedule.order import cut, parts, starts
 from camel_plugin.schedule.plan import VALUES
 from camel_plugin.schedule.residency import WORKING_SHARE, Holders
 from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.workload.step import Operation, Step, TensorKind
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.step import Operation, Step, TensorKind
 
 
 def best_cut(machine: Machine, step: Step) -> Step:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from camel_plugin.arch.machine import Fanout, Machine, Storage
 from camel_plugin.schedule.banks import Block
 from camel_plugin.schedule.liveness import LiveRange
+from camel_plugin.spec.machine import Fanout, Machine, Storage
 
 
 @dataclass(frozen=True)

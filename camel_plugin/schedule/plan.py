@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from camel_plugin.arch.machine import Machine
 from camel_plugin.schedule.copies import Stay, with_copies
 from camel_plugin.schedule.liveness import users
 from camel_plugin.schedule.order import loops, parts
 from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.residency import place
-from camel_plugin.workload.step import Step, TensorKind
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.step import Step, TensorKind
 
 VALUES = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION, TensorKind.GRADIENT})
 

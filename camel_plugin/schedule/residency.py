@@ -14,14 +14,14 @@ from itertools import accumulate
 
 import numpy as np
 
-from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.schedule.banks import Rows
 from camel_plugin.schedule.copies import LOAD, STORE
 from camel_plugin.schedule.formats import with_formats
 from camel_plugin.schedule.liveness import in_place, live_ranges, users
 from camel_plugin.schedule.placement import Placement, Spill, may_keep, rows, shared_storages
 from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.workload.step import Operation, Pass, Step, TensorKind
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.step import Operation, Pass, Step, TensorKind
 
 WORKING_SHARE = 1 / 8
 """Share of a storage left to tiles while an operation stages an operand through it."""

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from camel_plugin.arch.machine import Machine
 from camel_plugin.errors import UnknownNameError
 from camel_plugin.schedule.estimate import Estimate, estimate
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.partition import best_cut
 from camel_plugin.schedule.plan import Plan, plan
-from camel_plugin.workload.step import Step
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.step import Step
 
 AUTO = "auto"
 CUT = "cut"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from camel_plugin.schedule.liveness import groups
-from camel_plugin.workload.step import Step
+from camel_plugin.spec.step import Step
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from camel_plugin.arch.machine import Machine, VectorUnit
+from camel_plugin.spec.machine import Machine, VectorUnit
 
 
 def vector_unit(machine: Machine) -> VectorUnit:

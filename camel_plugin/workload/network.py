@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from camel_plugin.errors import InputError, WorkloadError
-from camel_plugin.workload.graph import Graph
-from camel_plugin.workload.inputs import InputTensor
-from camel_plugin.workload.precision import bits_by_kind
-from camel_plugin.workload.step import Step
-from camel_plugin.workload.training import lower
+from camel_plugin.spec.graph import Graph
+from camel_plugin.spec.precision import bits_by_kind
+from camel_plugin.spec.step import Step
+from camel_plugin.workload.capture.inputs import InputTensor
+from camel_plugin.workload.lowering.training import lower
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,8 +88,8 @@ class Network:
         """
         import torch
 
-        from camel_plugin.workload.capture import capture
-        from camel_plugin.workload.freeze import only_trainable
+        from camel_plugin.workload.capture.capture import capture
+        from camel_plugin.workload.capture.freeze import only_trainable
 
         try:
             with torch.device("meta" if self.symbolic else torch.get_default_device()):
@@ -115,7 +115,7 @@ class Network:
             strict: refuse operators that are not modelled; by default as the network says.
 
         Raises:
-            WorkloadError: see :func:`camel_plugin.workload.training.lower`; or something is not modelled.
+            WorkloadError: see :func:`camel_plugin.workload.lowering.training.lower`; or something is not modelled.
         """
         graph = self.graph
         if graph.unsupported and (self.strict if strict is None else strict):

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml
 from camel_plugin.errors import InputError, SpecError, UnknownNameError, WorkloadError, nearest
+from camel_plugin.files.yaml_source import YamlNode, load_yaml
 from camel_plugin.plugins import load, registered
 from camel_plugin.resources import find
-from camel_plugin.workload.inputs import DTYPES, InputTensor
+from camel_plugin.spec.precision import bits_by_kind
+from camel_plugin.spec.recipe import FIELD, Training, read_training
+from camel_plugin.workload.capture.inputs import DTYPES, InputTensor
+from camel_plugin.workload.lowering.optimizers import OPTIMIZERS
+from camel_plugin.workload.lowering.training import REVERSIBLE, SCHEDULES
 from camel_plugin.workload.network import Network
-from camel_plugin.workload.optimizers import OPTIMIZERS
-from camel_plugin.workload.precision import bits_by_kind
-from camel_plugin.workload.recipe import FIELD, Training, read_training
-from camel_plugin.workload.training import REVERSIBLE, SCHEDULES
 
 if TYPE_CHECKING:
     from torch import nn

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from camel_plugin.arch import load_machine
+from camel_plugin.components.machines import load_machine
 from camel_plugin.result import StepResult
-from camel_plugin.workload.step import Pass
+from camel_plugin.spec.step import Pass
 
 from .runs import HEAD, Runs, compared, table
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from camel_plugin.engine.cache import Cache, default_folder
-from camel_plugin.evaluate import evaluate
+from camel_plugin.cache import Cache, default_folder
+from camel_plugin.pipeline import evaluate
 from camel_plugin.result import StepResult
 
 
@@ -25,7 +25,7 @@ class Runs:
         self.done: dict[str, StepResult] = {}
 
     def __call__(self, arch: str, net: str, **choices: Any) -> StepResult:
-        """One training step; arguments as for :func:`camel_plugin.evaluate.evaluate`."""
+        """One training step; arguments as for :func:`camel_plugin.pipeline.evaluate`."""
         key = repr((arch, net, sorted(choices.items())))
         if key not in self.done:
             start = time.perf_counter()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
 
 from test_mapper_goldens import CASES, problem  # noqa: E402
 from timeloop_cases import machine  # noqa: E402

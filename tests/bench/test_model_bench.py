@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.model import Model
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.spec.problem import Dataspace, Problem
 
 ROWS = 20_000
 

@@ -12,7 +12,7 @@ from timeloop_cases import machine
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.spec.problem import Dataspace, Problem
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "mapper" / "cases.jsonl").read_text().splitlines()]
 

@@ -8,9 +8,9 @@ import pytest
 from timeloop_cases import ARCHS, PJ, Case, cases
 
 from camel_plugin.engine.base import Evaluation
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.model import Model, evaluate
 from camel_plugin.engine.native.rules import TIMELOOP
+from camel_plugin.mapspace.batch import MappingBatch
 
 COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
 ALL = [case for arch in ARCHS for case in cases(arch)]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from camel_plugin.accelergy.architecture import write_accelergy
-from camel_plugin.arch import load_machine
 from camel_plugin.components import estimate, refresh_power
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.timeloop import tools
+from camel_plugin.interop.accelergy.architecture import write_accelergy
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "tests" / "recorded" / "accelergy-camel.tar.xz"

@@ -2,12 +2,12 @@
 
 import pytest
 
-from camel_plugin.arch import load_machine
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.accelforge import AccelForgeEngine
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import EngineError
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.spec.problem import Dataspace, Problem
 
 CAMEL = load_machine("camel")
 EVERYTHING = {"Weights": "w_sram", "Inputs": "act_edram", "Outputs": "act_edram"}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from camel_plugin import compare, evaluate
-from camel_plugin.engine.cache import Cache
+from camel_plugin.cache import Cache
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.result import ENERGY_PARTS
@@ -128,7 +128,7 @@ def test_a_second_run_needs_no_torch(tmp_path):
             "import sys",
             "from pathlib import Path",
             "from camel_plugin import evaluate",
-            "from camel_plugin.engine.cache import Cache",
+            "from camel_plugin.cache import Cache",
             "evaluate('camel', 'lenet5', cache=Cache(Path(sys.argv[1])), budget_s=0.0, pad=False)",
             "print('torch' in sys.modules)",
         ]

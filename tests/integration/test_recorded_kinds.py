@@ -1,7 +1,7 @@
 """Native model against real Timeloop on every kind of loop nest that a network can become, in every pass.
 
 Convolutions of one to three dimensions, strided, dilated, grouped, depthwise and transposed, attention, linear layers.
-The archive was made as test_recorded_timeloop.py says, from every_kind.yaml beside this file, with --budget 6
+The archive was made as test_recorded_timeloop.py says, from every_kind.yaml in tests/support, with --budget 6
 --patience 60. Grouped problems have a dimension G that camel's constraints do not name.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from test_recorded_timeloop import differences, given
 
-from camel_plugin.arch.v04 import read_mapping, read_problem
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop.stats import parse_stats
+from camel_plugin.files.v04 import read_mapping, read_problem
 from camel_plugin.workload.network_file import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-kinds.tar.xz"
@@ -35,7 +35,7 @@ def recorded():
 
 
 def test_every_kind_is_recorded():
-    step = load_network(str(Path(__file__).with_name("every_kind.yaml"))).step(strict=True)
+    step = load_network(str(Path(__file__).parents[1] / "support" / "every_kind.yaml")).step(strict=True)
     asked = {operation.problem for operation in step.operations if operation.problem}
     problems = {read_problem([("problem.yaml", run["mapper"]["problem.yaml"])]) for run in recorded().values()}
     assert asked == problems and len(asked) > 30

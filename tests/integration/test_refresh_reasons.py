@@ -6,7 +6,7 @@ import math
 import pytest
 
 from camel_plugin import evaluate
-from camel_plugin.engine.cache import Cache
+from camel_plugin.cache import Cache
 from camel_plugin.report import refresh
 
 AXES = {

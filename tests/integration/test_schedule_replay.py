@@ -2,12 +2,11 @@
 
 import functools
 import math
-import sys
-from pathlib import Path
 
 import pytest
+from schedule_replay import replay
 
-from camel_plugin.arch import load_machine
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.base import Objective
 from camel_plugin.plugins import load
 from camel_plugin.schedule.order import ordered
@@ -16,9 +15,6 @@ from camel_plugin.schedule.placement import may_keep
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.workload.network_file import load_network
-
-sys.path.append(str(Path(__file__).parents[1] / "unit" / "schedule"))
-from schedule_replay import replay
 
 MACHINES = ("camel", "camel-sram", "eyeriss-16nm")
 NETS = {"revresnet": 16, "resnet32": 16, "revnet110": 4, "dudnn-branch6-resnet50": 2}

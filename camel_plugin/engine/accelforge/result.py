@@ -7,12 +7,12 @@ from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from typing import Any
 
-from camel_plugin.arch.machine import Fanout, Machine, Storage
 from camel_plugin.engine.accelforge.specification import EINSUM, axes, variable
 from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
-from camel_plugin.engine.mapping import Mapping, NodeMapping
 from camel_plugin.errors import EngineError
-from camel_plugin.workload.problem import Problem
+from camel_plugin.spec.machine import Fanout, Machine, Storage
+from camel_plugin.spec.mapping import Mapping, NodeMapping
+from camel_plugin.spec.problem import Problem
 
 
 def read_nodes(nodes: Sequence[MappingType[str, Any]], machine: Machine, problem: Problem) -> Mapping:

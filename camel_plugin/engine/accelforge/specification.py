@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.engine.base import refuse_formats
-from camel_plugin.engine.mapping import Mapping
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.problem import Dataspace, Problem
 
 EINSUM = "Operation"
 UNLIMITED = 1e30

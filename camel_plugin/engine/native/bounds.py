@@ -12,11 +12,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from camel_plugin.arch.machine import Storage
-from camel_plugin.engine.native.lattice import Floats, Lattice
-from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import orders
 from camel_plugin.engine.native.refresh import availability
+from camel_plugin.mapspace.lattice import Floats, Lattice
+from camel_plugin.mapspace.space import Keep, MapSpace
+from camel_plugin.spec.machine import Storage
 
 
 class LevelCosts:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.native.result import Floats, Ints
-from camel_plugin.workload.problem import Problem
+from camel_plugin.spec.machine import Storage
+from camel_plugin.spec.problem import Problem
 
 
 def in_words(storage: Storage, problem: Problem, values: Ints) -> Ints | Floats:

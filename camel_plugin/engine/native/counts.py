@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.arch.machine import Fanout
 from camel_plugin.engine.native.children import child_share, children
 from camel_plugin.engine.native.links import linkable, links
 from camel_plugin.engine.native.nest import Nest
 from camel_plugin.engine.native.result import Bools, Floats, Ints
 from camel_plugin.engine.native.tiles import volume
 from camel_plugin.engine.native.walk import Demand, demand
+from camel_plugin.spec.machine import Fanout
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from camel_plugin.arch.machine import Fanout
 from camel_plugin.engine.native.children import (
     Multicast,
     SpatialLoops,
@@ -33,6 +32,7 @@ from camel_plugin.engine.native.grouping import HASH, distinct_columns
 from camel_plugin.engine.native.nest import Nest
 from camel_plugin.engine.native.result import Bools, Floats, Ints
 from camel_plugin.engine.native.walk import Demand
+from camel_plugin.spec.machine import Fanout
 
 
 @dataclass(frozen=True)

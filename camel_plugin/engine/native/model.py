@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.arch.machine import Fanout, Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
-from camel_plugin.engine.mapping import Mapping
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.cost import accesses_energy_J, in_words, level_cycles
 from camel_plugin.engine.native.counts import count
 from camel_plugin.engine.native.nest import Layout, Nest
 from camel_plugin.engine.native.refresh import refreshed
 from camel_plugin.engine.native.result import BatchResult, Bools
 from camel_plugin.engine.native.rules import TIMELOOP, Rules
-from camel_plugin.workload.problem import Problem
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.machine import Fanout, Machine, Storage
+from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.problem import Problem
 
 CHUNK = 2048
 """Mappings evaluated together: the arrays of a chunk stay in the second-level cache."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.arch.machine import Fanout, Machine, Storage
-from camel_plugin.engine.native.batch import MappingBatch, loop_nodes
 from camel_plugin.engine.native.result import Bools, Ints
 from camel_plugin.engine.native.rules import Rules
 from camel_plugin.engine.native.tiles import TileShape
-from camel_plugin.workload.problem import Problem
+from camel_plugin.mapspace.batch import MappingBatch, loop_nodes
+from camel_plugin.spec.machine import Fanout, Machine, Storage
+from camel_plugin.spec.problem import Problem
 
 
 class Layout:

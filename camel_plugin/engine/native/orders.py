@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from camel_plugin.workload.problem import Problem
+from camel_plugin.spec.problem import Problem
 
 Dims = frozenset[int]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.arch.machine import Machine, RefreshDuty, Storage, TileRefresh
 from camel_plugin.components.base import Refresh
 from camel_plugin.engine.native.result import BatchResult, Floats
 from camel_plugin.engine.native.tile_times import TileTimes, tile_times
+from camel_plugin.spec.machine import Machine, RefreshDuty, Storage, TileRefresh
 
 ROUNDING = 1e-9
 """Of seconds into cycles, in retention times."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from camel_plugin.engine.native.batch import MappingBatch
+from camel_plugin.mapspace.batch import MappingBatch
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

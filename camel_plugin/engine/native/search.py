@@ -14,19 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.arch.machine import Machine
 from camel_plugin.engine.base import Objective
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.bounds import Tables
-from camel_plugin.engine.native.containers import Containers
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
-from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.refresh import refreshed
 from camel_plugin.engine.native.result import BatchResult
 from camel_plugin.engine.native.search_polish import join, neighbours, rows, variants
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.mapspace.containers import Containers
+from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
+from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.machine import Machine
 
 FIRST_WIDTH, FIRST_PATTERNS = 64, 2
 """Partial mappings kept per node, and bypass patterns tried, in the first round; it always runs to its end."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.arch.machine import Fanout, Node
-from camel_plugin.engine.native.batch import MappingBatch
-from camel_plugin.engine.native.lattice import Bools, Ints
-from camel_plugin.engine.native.mapspace import MapSpace
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.mapspace.lattice import Bools, Ints
+from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.machine import Fanout, Node
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import itertools
 
 import numpy as np
 
-from camel_plugin.arch.machine import Storage
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice, ranks_are_separate
-from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import Order, idle_loops
 from camel_plugin.engine.native.search_state import States
+from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice, ranks_are_separate
+from camel_plugin.mapspace.space import Keep, MapSpace
+from camel_plugin.spec.machine import Storage
 
 
 class Reuse:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts
-from camel_plugin.engine.native.containers import Containers
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
-from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.orders import idle_loops, orders
 from camel_plugin.engine.native.refresh import standing_J_per_cycle
 from camel_plugin.engine.native.search_state import States
+from camel_plugin.mapspace.containers import Containers
+from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
+from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.machine import Storage
 
 
 class Scores:

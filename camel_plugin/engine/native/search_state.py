@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints
+from camel_plugin.mapspace.lattice import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from camel_plugin.arch.machine import Storage
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts, Tables
-from camel_plugin.engine.native.containers import Containers
-from camel_plugin.engine.native.lattice import Bools, Floats, Ints, Lattice
-from camel_plugin.engine.native.mapspace import Keep, MapSpace
 from camel_plugin.engine.native.orders import Order, orders
 from camel_plugin.engine.native.search_reuse import Reuse
 from camel_plugin.engine.native.search_score import Scores, patterns
 from camel_plugin.engine.native.search_state import States, Trail
-from camel_plugin.workload.problem import Dataspace
+from camel_plugin.mapspace.containers import Containers
+from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
+from camel_plugin.mapspace.space import Keep, MapSpace
+from camel_plugin.spec.machine import Storage
+from camel_plugin.spec.problem import Dataspace
 
 EXACT = 1e-9
 """Rounding of sums, in blocks."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.arch.machine import Machine, Storage
-from camel_plugin.engine.mapping import Mapping
-from camel_plugin.engine.native.batch import MappingBatch, loop_nodes
 from camel_plugin.engine.native.result import Bools, Floats, Ints
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.mapspace.batch import MappingBatch, loop_nodes
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.problem import Dataspace, Problem
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from camel_plugin.engine.native.grouping import distinct_columns
 from camel_plugin.engine.native.result import Ints
 from camel_plugin.errors import InputError
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.spec.problem import Dataspace, Problem
 
 _KEY_LIMIT = 2**62
 

@@ -10,20 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from camel_plugin.arch.machine import Fanout, LoopConstraints, Machine, Node, Storage
-from camel_plugin.arch.v04 import read_mapping, write_ert, write_mapping, write_problem
-from camel_plugin.arch.v04.architecture_file import write_architecture
-from camel_plugin.arch.v04.yaml_source import load_yaml
 from camel_plugin.engine.base import Evaluation, MapResult, Objective, refuse_formats
-from camel_plugin.engine.mapping import Mapping
-from camel_plugin.engine.native.feasibility import shortfalls
-from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.process import LOG, last_line, run
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError
-from camel_plugin.workload.problem import Problem
+from camel_plugin.files.v04 import read_mapping, write_ert, write_mapping, write_problem
+from camel_plugin.files.v04.architecture_file import write_architecture
+from camel_plugin.files.yaml_source import load_yaml
+from camel_plugin.mapspace.feasibility import shortfalls
+from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
+from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.problem import Problem
 
 METRICS = {
     Objective.EDP: ["edp"],

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml_text
+from camel_plugin.files.yaml_source import YamlNode, load_yaml_text
 
 Entry = dict[str, Any]
 _KINDS = {"dataspace": "bypass"}

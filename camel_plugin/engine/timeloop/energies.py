@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from camel_plugin.arch.machine import Compute, Machine, Node, Storage, StorageEnergy
-from camel_plugin.arch.v04 import ert as ert_file
-from camel_plugin.arch.v04 import write_problem
-from camel_plugin.arch.v04.yaml_source import YamlNode, load_yaml, load_yaml_text
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.process import run
 from camel_plugin.errors import CamelError, EngineError
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.files.v04 import ert as ert_file
+from camel_plugin.files.v04 import write_problem
+from camel_plugin.files.yaml_source import YamlNode, load_yaml, load_yaml_text
+from camel_plugin.spec.machine import Compute, Machine, Node, Storage, StorageEnergy
+from camel_plugin.spec.problem import Dataspace, Problem
 
 _ANY_PROBLEM = Problem(
     ("C", "M", "R", "S", "N", "P", "Q"),

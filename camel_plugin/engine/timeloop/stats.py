@@ -6,10 +6,10 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
 from camel_plugin.errors import EngineError
-from camel_plugin.workload.problem import Problem
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.problem import Problem
 
 LIMIT = 2**63
 """Timeloop counts with unsigned integers: a count beyond this one was negative."""

@@ -6,9 +6,9 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from camel_plugin.arch.v04 import read_machine
 from camel_plugin.cli import doctor
 from camel_plugin.cli.doctor import doctor_command
+from camel_plugin.files.v04 import read_machine
 
 READ_PJ = 1e12 * read_machine(
     [

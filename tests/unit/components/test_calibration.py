@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from camel_plugin.components.calibration import Comparison, comparisons, constants, with_tables
+from scripts.calibration import Comparison, comparisons, constants, with_tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "components.md"
 
@@ -25,7 +25,7 @@ def test_a_comparison_fails_just_outside_its_factor() -> None:
 
 def test_the_page_shows_what_the_models_give_today() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == with_tables(page), "run python -m camel_plugin.components.calibration docs/components.md"
+    assert page == with_tables(page), "run python -m scripts.calibration docs/components.md"
 
 
 def test_every_constant_says_what_it_is_and_where_it_comes_from() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from camel_plugin.arch import load_machine
-from camel_plugin.arch.v04 import read_machine, read_problem
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine import accelforge
 from camel_plugin.engine.accelforge import AccelForgeEngine
 from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
-from camel_plugin.engine.mapping import Mapping, NodeMapping
 from camel_plugin.errors import EngineError
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.spec.mapping import Mapping, NodeMapping
+from camel_plugin.spec.problem import Dataspace, Problem
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 SMALL = RECORDED / "timeloop-small"

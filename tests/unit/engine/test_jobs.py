@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import pytest
 
-from camel_plugin.arch.machine import Compute, Machine, Storage
+from camel_plugin.cache import Cache, content_key
 from camel_plugin.engine import jobs
 from camel_plugin.engine.base import Evaluation, MapResult, Objective
-from camel_plugin.engine.cache import Cache, content_key
-from camel_plugin.engine.mapping import Mapping, NodeMapping
 from camel_plugin.errors import InfeasibleError, Shortfall
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.spec.machine import Compute, Machine, Storage
+from camel_plugin.spec.mapping import Mapping, NodeMapping
+from camel_plugin.spec.problem import Dataspace, Problem
 
 DRAM = Storage("dram", "DRAM", "dram", 64, 8, None, keep=frozenset({"O", "A", "B"}), is_dram=True)
 MACHINE = Machine("m", (DRAM, Compute("mac", "intmac")), cycle_s=1e-9)

@@ -11,15 +11,15 @@ import pytest
 from exhaustive_mapper import mappings
 from small_nests import random_machine, random_problem
 
-from camel_plugin.arch.machine import Machine, Storage
 from camel_plugin.engine.accelforge.specification import write_specification
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.search import objective_values
 from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.errors import InfeasibleError, InputError
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.machine import Machine, Storage
 
 MOST = 1_500
 

@@ -19,17 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_nests import constrained, conv, matmul, random_machine, random_problem, refreshing
 
-from camel_plugin.arch.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy
 from camel_plugin.engine.base import Objective
-from camel_plugin.engine.mapping import Mapping
 from camel_plugin.engine.native import NativeEngine
-from camel_plugin.engine.native.batch import MappingBatch
-from camel_plugin.engine.native.lattice import Lattice
-from camel_plugin.engine.native.mapspace import MapSpace
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.search import objective_values
 from camel_plugin.errors import EngineError, InfeasibleError
-from camel_plugin.workload.problem import Problem
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.mapspace.lattice import Lattice
+from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy
+from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.problem import Problem
 
 MOST = 3_000
 """Mappings tried for one example."""
@@ -148,7 +148,7 @@ def test_hash_seeds_do_not_matter() -> None:
     )
     printed = [
         subprocess.run(
-            [sys.executable, "-c", script, str(Path(__file__).parent)],
+            [sys.executable, "-c", script, str(Path(__file__).parents[2] / "support")],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,

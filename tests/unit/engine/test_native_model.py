@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camel_plugin.arch.machine import Compute, Fanout, Machine, Storage, StorageEnergy
-from camel_plugin.engine.mapping import Mapping, NodeMapping
 from camel_plugin.engine.native import model as model_module
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.model import Model, evaluate
 from camel_plugin.engine.native.rules import Rules
 from camel_plugin.errors import InputError
-from camel_plugin.workload.problem import Dataspace, Problem
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy
+from camel_plugin.spec.mapping import Mapping, NodeMapping
+from camel_plugin.spec.problem import Dataspace, Problem
 
 MATMUL = Problem(
     ("M", "N", "K"),

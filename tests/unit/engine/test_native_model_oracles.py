@@ -12,9 +12,9 @@ from nest_replay import physical_counts, timeloop_counts
 from random_nests import random_example
 
 from camel_plugin.engine.base import Evaluation
-from camel_plugin.engine.native.batch import MappingBatch
 from camel_plugin.engine.native.model import Model, evaluate
 from camel_plugin.engine.native.rules import PHYSICAL, Rules
+from camel_plugin.mapspace.batch import MappingBatch
 
 randoms = st.randoms(use_true_random=True)
 

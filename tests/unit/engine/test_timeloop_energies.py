@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from camel_plugin.arch import load_machine
-from camel_plugin.arch.machine import Compute, Storage
-from camel_plugin.arch.v04 import write_ert
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import EngineError
+from camel_plugin.files.v04 import write_ert
+from camel_plugin.spec.machine import Compute, Storage
 
 CAMEL = load_machine("camel")
 ESTIMATORS = {"dram": "CactiDRAM", "act_edram": "Edram", "w_sram": "CactiSRAM", "mac": "BfpMac"}

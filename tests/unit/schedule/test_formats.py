@@ -11,7 +11,7 @@ from camel_plugin.errors import InputError
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.formats import format_notes, in_words
 from camel_plugin.schedule.residency import operation_machine, place
-from camel_plugin.workload.step import TensorKind
+from camel_plugin.spec.step import TensorKind
 
 ARCH = machine()  # words of 8 bits
 KINDS = dict.fromkeys(TensorKind, 8.0)

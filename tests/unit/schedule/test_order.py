@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, step, vector
 
-from camel_plugin.schedule.account import account
+from camel_plugin.refresh.account import account
+from camel_plugin.refresh.lifetime import lifetimes
+from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
 from camel_plugin.schedule.copies import MOVES, without_copies
 from camel_plugin.schedule.cost import operation_cost
-from camel_plugin.schedule.lifetime import lifetimes
 from camel_plugin.schedule.liveness import groups
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.partition import _Model, best_cut, least_costs
 from camel_plugin.schedule.plan import plan
-from camel_plugin.schedule.refresh.lifetime import LifetimeRefresh
 from camel_plugin.schedule.timeline import make_timeline
-from camel_plugin.workload.step import Pass
+from camel_plugin.spec.step import Pass
 
 
 def blocks(count=3, runs=4, words=12):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_builders import CAMEL_REFRESH, conv, mac, machine, step, training_step, vector
 
-from camel_plugin.arch.machine import Machine
 from camel_plugin.schedule.residency import operation_machine, place
-from camel_plugin.workload.step import Pass
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.step import Pass
 
 
 def replay(arch, work, placement):

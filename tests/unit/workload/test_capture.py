@@ -8,17 +8,17 @@ from torch import nn
 from torch.nn import functional
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.workload.capture import capture
-from camel_plugin.workload.graph import Node, ValueRole
-from camel_plugin.workload.inputs import InputTensor
-from camel_plugin.workload.lowering import MAC_KINDS
+from camel_plugin.spec.graph import Node, ValueRole
+from camel_plugin.spec.step import Pass
+from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.capture.inputs import InputTensor
+from camel_plugin.workload.lowering.backward_rules import BACKWARD
+from camel_plugin.workload.lowering.lowering import MAC_KINDS
+from camel_plugin.workload.lowering.training import lower
+from camel_plugin.workload.lowering.vector_ops import forward_ops
 from camel_plugin.workload.networks.branches import BasicBranch
 from camel_plugin.workload.networks.units import ReversibleBlock
 from camel_plugin.workload.operators import OPERATORS as OPERATOR_TABLE
-from camel_plugin.workload.rules import BACKWARD
-from camel_plugin.workload.step import Pass
-from camel_plugin.workload.training import lower
-from camel_plugin.workload.vector_ops import forward_ops
 
 
 def kinds(graph):

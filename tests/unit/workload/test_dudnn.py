@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from camel_plugin.resources import available
+from camel_plugin.spec.step import Pass, TensorKind
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.dudnn import dudnn
-from camel_plugin.workload.step import Pass, TensorKind
 
 SHIPPED = sorted(name for name in available("workloads") if name.startswith("dudnn"))
 DUPLEX = [name for name in SHIPPED if name.startswith("dudnn-branch")]

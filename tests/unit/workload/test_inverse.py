@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.workload.capture import capture
+from camel_plugin.spec.step import Pass
+from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.vit import rev_vit
-from camel_plugin.workload.step import Pass
-from camel_plugin.workload.training import lower
 
 
 class Coupling(nn.Module):

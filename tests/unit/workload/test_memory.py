@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from torch import nn
 
-from camel_plugin.workload.memory import peak_bytes, stored_bytes
+from camel_plugin.workload.lowering.memory import peak_bytes, stored_bytes
 from camel_plugin.workload.network_file import load_network
 
 MIB = 2**20

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from camel_plugin.workload.graph import Node
-from camel_plugin.workload.lowering import (
+from camel_plugin.spec.graph import Node
+from camel_plugin.workload.lowering.lowering import (
     conv_of,
     forward_nests,
     forward_problem,

@@ -9,12 +9,12 @@ from torch import nn
 from typer import Typer
 from typer.testing import CliRunner
 
-from camel_plugin.arch import load_machine
-from camel_plugin.arch.v04.problem_file import read_problem
 from camel_plugin.cli.problems import problems_command
+from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
-from camel_plugin.report.specs import problem_files
+from camel_plugin.files.v04.problem_file import read_problem
+from camel_plugin.interop.specs import problem_files
 from camel_plugin.workload.network_file import load_network
 
 MODULES = {

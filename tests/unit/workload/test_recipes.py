@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from camel_plugin.errors import InputError, UnknownNameError, WorkloadError
-from camel_plugin.workload.memory import peak_bytes, stored_bytes
+from camel_plugin.spec.step import Pass, TensorKind
+from camel_plugin.workload.lowering.memory import peak_bytes, stored_bytes
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.resnet import resnet
-from camel_plugin.workload.step import Pass, TensorKind
 
 
 class Adapted(nn.Module):

@@ -6,12 +6,12 @@ from step_interpreter import run
 from torch import nn
 from torch.nn import functional
 
-from camel_plugin.workload.capture import capture
+from camel_plugin.spec.step import TensorKind
+from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.networks.resnet import resnet
 from camel_plugin.workload.networks.resnet_imagenet import resnet50
 from camel_plugin.workload.networks.revnet import revnet
-from camel_plugin.workload.step import TensorKind
-from camel_plugin.workload.training import lower
 
 RATE = 0.1
 

@@ -9,11 +9,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from camel_plugin.errors import UnknownNameError, WorkloadError
-from camel_plugin.workload.capture import capture
+from camel_plugin.spec.step import PERSISTENT_KINDS, Pass, TensorKind
+from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.revnet import revnet
-from camel_plugin.workload.step import PERSISTENT_KINDS, Pass, TensorKind
-from camel_plugin.workload.training import lower
 
 ALL = ["revresnet", "revnet164", "revnet56", "resnet32", "resnet50", "mobilenetv2", "lenet5"]
 

@@ -17,12 +17,12 @@ from torch.utils.checkpoint import checkpoint_sequential
 from torch.utils.flop_counter import FlopCounterMode
 
 from camel_plugin.resources import available
-from camel_plugin.workload.memory import stored_bytes
+from camel_plugin.spec.step import Pass
+from camel_plugin.workload.lowering.memory import stored_bytes
+from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.branches import BasicBranch
 from camel_plugin.workload.networks.units import ResidualUnit, ReversibleBlock
-from camel_plugin.workload.step import Pass
-from camel_plugin.workload.training import lower
 
 PARAMETERS = {
     "resnet18": 11_689_512,  # torchvision's model pages, and the next four

@@ -17,10 +17,10 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-from camel_plugin.workload.memory import peak_stored_bytes, stored_bytes
-from camel_plugin.workload.segments import segments
-from camel_plugin.workload.step import Pass, TensorKind
-from camel_plugin.workload.training import lower
+from camel_plugin.spec.step import Pass, TensorKind
+from camel_plugin.workload.lowering.memory import peak_stored_bytes, stored_bytes
+from camel_plugin.workload.lowering.segments import segments
+from camel_plugin.workload.lowering.training import lower
 
 NETWORKS = [name for name in ZOO if not name.startswith(("rev", "dudnn-b"))]
 """Reversible ones begin stages with streams that torch concatenates and splits again: other borders than ours."""

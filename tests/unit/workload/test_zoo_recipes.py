@@ -14,11 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import flop_registry
 
-from camel_plugin.workload.freeze import only_trainable
-from camel_plugin.workload.memory import stored_bytes
+from camel_plugin.spec.step import Pass
+from camel_plugin.workload.capture.freeze import only_trainable
+from camel_plugin.workload.lowering.memory import stored_bytes
 from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.units import ReversibleBlock
-from camel_plugin.workload.step import Pass
 
 
 def step_of(name, **recipe):

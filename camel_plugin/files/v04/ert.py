@@ -1,0 +1,90 @@
+"""Energy reference tables in Accelergy's form: ERT.yaml, energies in pJ, leakage in pJ per cycle and instance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from camel_plugin.errors import nearest
+from camel_plugin.files.schema import entries, items, number, text
+from camel_plugin.files.yaml_source import YamlNode, load_yaml
+from camel_plugin.spec.machine import Compute, Machine, Storage
+
+_PJ_EXPONENT = -12
+
+Table = Mapping[str, float]
+"""Action -> energy in J (``leak``: J per cycle)."""
+
+READ = ("random_read", "read")
+WRITE = ("random_fill", "random_write", "fill", "write")
+UPDATE = ("random_update", "update", *WRITE)
+COMPUTE = ("mac_random", "mult_random", "mac", "mult", "compute")
+
+
+def read_ert(path: Path) -> dict[str, tuple[Table, YamlNode]]:
+    """Tables of an ERT file by component name, ``system.dram[1..1]`` being ``dram``; each with its place in the file.
+
+    Raises:
+        SpecError: not of this form, a negative energy, a component that stands twice.
+    """
+    tree = load_yaml(path)
+    root = entries(tree, {"ERT", "ART"}, {"ERT"})["ERT"]
+    tables: dict[str, tuple[Table, YamlNode]] = {}
+    for node in items(entries(root, {"version", "tables"}, {"tables"})["tables"]):
+        table = entries(
+            node, {"name", "actions", "primitive_estimation(s)", "primitive_estimation"}, {"name", "actions"}
+        )
+        name = re.sub(r"\[[^\]]*\]", "", text(table["name"])).split(".")[-1]
+        if name in tables:
+            raise table["name"].error("this component stands in the table twice", value=name)
+        energies = {}
+        for each in items(table["actions"]):
+            action = entries(each, {"name", "arguments", "energy"}, {"name", "energy"})
+            label = text(action["name"])
+            if label in energies:
+                raise each.error("this action stands in the table twice", value=label)
+            energies[label] = _scaled(number(action["energy"], minimum=0), _PJ_EXPONENT)
+        tables[name] = energies, node
+    return tables
+
+
+def energy(table: Table, names: tuple[str, ...], node: YamlNode) -> float:
+    """Energy of the first of these actions that the table has, in Timeloop's order.
+
+    Raises:
+        SpecError: it has none of them.
+    """
+    for name in names:
+        if name in table:
+            return table[name]
+    raise node.error(f"has no {names[-1]} action", suggestion=nearest(names[-1], sorted(table)))
+
+
+def write_ert(machine: Machine) -> str:
+    """The machine's energies as an ERT file, so that Timeloop can be run with them."""
+    lines = ["ERT:", "  version: '0.4'", "  tables:"]
+    for node in machine.nodes:
+        if isinstance(node, Storage):
+            costs = {
+                "read": node.energy.read_J,
+                "write": node.energy.write_J,
+                "update": node.energy.update_J,
+                "leak": node.energy.leakage_J_per_cycle,
+            }
+        elif isinstance(node, Compute):
+            costs = {"compute": node.energy_J, "leak": node.leakage_W * machine.cycle_s}
+        else:
+            continue
+        lines += [f"  - name: {machine.name}.{node.name}[1..{machine.instances(node.name)}]", "    actions:"]
+        lines += [
+            f"    - {{name: {name}, arguments: {{}}, energy: {_scaled(cost, -_PJ_EXPONENT)!r}}}"
+            for name, cost in costs.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _scaled(value: float, exponent: int) -> float:
+    """``value * 10**exponent`` without the error of a binary factor: 187.49781 pJ is 1.8749781e-10 J."""
+    return float(Decimal(repr(float(value))).scaleb(exponent))

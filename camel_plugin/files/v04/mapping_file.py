@@ -1,0 +1,296 @@
+"""Timeloop v0.4 mappings: the ``mapping`` list, read, checked against machine and problem, and written."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from camel_plugin.errors import SpecError, nearest
+from camel_plugin.files.schema import entries, integer, mapping, refuse, text
+from camel_plugin.files.specification import Source, load_sources, merge
+from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation, with_unit_loops
+from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
+from camel_plugin.spec.mapping import Mapping, NodeMapping
+from camel_plugin.spec.problem import Problem
+
+_KEEP_TYPES = ("dataspace", "datatype", "bypass", "storage")
+_TYPES = (*_KEEP_TYPES, "temporal", "spatial")
+_IMPLIED = re.compile(r"inter_(.+)_spatial")
+_NOT_MODELLED = {
+    "no_reuse": "no_reuse is not modelled in a mapping",
+    "no_temporal_reuse": "no_temporal_reuse is not modelled",
+    "no_link_transfer": "no_link_transfer is not modelled per level",
+    "rmw_first_update": "rmw_first_update is not modelled",
+    "no_coalesce": "no_coalesce is not modelled",
+}
+
+
+def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem) -> Mapping:
+    """The mapping in Timeloop v0.4 files; other sections in them are ignored.
+
+    As in Timeloop a level may be left out (all factors 1), so may a dimension (factor 1, outermost in the order of the
+    shape), ``split`` (everything along X) and ``keep`` (everything that the machine does not bypass); fixed factors
+    and orders of the machine's constraints fill what the mapping leaves open. A factor 0 is whatever remains.
+    Constraints are not enforced.
+
+    Raises:
+        SpecError: unknown target or name, factors that do not multiply to the problem, a fanout or a capacity that is
+            exceeded, a dataspace that no level keeps; with file, line and field.
+    """
+    trees = load_sources(sources)
+    directives = merge(trees).mapping
+    if not directives:
+        raise trees[0].error("no mapping is given", suggestion="add a file with a mapping section")
+    reader = _Reader(machine, problem, directives)
+    result = reader.mapping()
+    reader.check(result)
+    return result
+
+
+@dataclass
+class _Level:
+    """What the directives say about one node."""
+
+    node: Storage | Fanout
+    keep: YamlNode | None = None
+    loops: YamlNode | None = None
+    factors: dict[str, int] = field(default_factory=dict)
+
+
+class _Reader:
+    def __init__(self, machine: Machine, problem: Problem, directives: Sequence[YamlNode]) -> None:
+        self.machine, self.problem, self.first = machine, problem, directives[0]
+        self.names = Names(tuple(space.name for space in problem.dataspaces), problem.dimensions, known=True)
+        self.levels = {node.name: _Level(node) for node in machine.nodes if isinstance(node, Storage | Fanout)}
+        for directive in directives:
+            self._add(directive)
+        for level in self.levels.values():
+            level.factors = self._factors(level)
+
+    def _add(self, directive: YamlNode) -> None:
+        found = mapping(directive)
+        for key in ("target", "type"):
+            if key not in found:
+                raise directive.error(f"{key} is missing")
+        kind = text(found["type"])
+        if kind not in _TYPES:
+            raise found["type"].error("unknown type", value=kind, suggestion=nearest(kind, _TYPES))
+        level = self._target(found["target"], kind)
+        if level is None:
+            self._check_trivial(directive, kind)
+            return
+        slot = "keep" if kind in _KEEP_TYPES else "loops"
+        if (earlier := getattr(level, slot)) is not None:
+            raise directive.error(f"this target has a {kind} directive in line {earlier.line} already")
+        setattr(level, slot, directive)
+
+    def _target(self, node: YamlNode, kind: str) -> _Level | None:
+        """The level meant; None for the storage that Timeloop puts at a fanout to hold its loops."""
+        name = text(node)
+        implied = _IMPLIED.fullmatch(name)
+        fanout = implied is not None and (name in self.levels or implied[1] in self.levels)
+        if kind == "spatial":
+            for candidate in (f"inter_{name}_spatial", name, implied[1] if implied else name):
+                if candidate in self.levels and isinstance(self.levels[candidate].node, Fanout):
+                    return self.levels[candidate]
+            if name in self.levels:
+                raise node.error("there is no fanout here", value=name, suggestion=self._valid(Fanout))
+        elif fanout:
+            return None
+        elif name in self.levels:
+            if isinstance(self.levels[name].node, Storage):
+                return self.levels[name]
+            raise node.error("a fanout holds nothing and has spatial loops only", value=name)
+        names = sorted(_outer_name(each, self.machine) for each in self.levels)
+        raise node.error("unknown target", value=name, suggestion=nearest(name, names))
+
+    def _valid(self, kind: type[Node]) -> str:
+        names = [_outer_name(name, self.machine) for name, level in self.levels.items() if isinstance(level.node, kind)]
+        return "valid: " + ", ".join(names) if names else "there are none"
+
+    def _check_trivial(self, directive: YamlNode, kind: str) -> None:
+        found = mapping(directive)
+        if kind in _KEEP_TYPES and "keep" in found and dataspaces(found["keep"], self.names):
+            raise found["keep"].error("a fanout holds nothing", value=found["keep"].plain())
+        if kind == "temporal" and "factors" in found:
+            factors = read_factors(found["factors"], self.names)
+            if any(bound.value != 1 for bound in factors.values()):
+                raise found["factors"].error("a fanout has spatial loops only", value=found["factors"].plain())
+
+    def _factors(self, level: _Level) -> dict[str, int]:
+        """Factors of the directive, and fixed ones of the machine's constraints for dimensions it leaves out."""
+        fixed = {
+            name: bound.value
+            for name, bound in _constraints(level.node).factors.items()
+            if bound.relation == "=" and name in self.problem.dimensions
+        }
+        if level.loops is None:
+            return fixed
+        extra = {"split", *_NOT_MODELLED} if isinstance(level.node, Fanout) else set(_NOT_MODELLED)
+        found = entries(level.loops, {"target", "type", "factors", "permutation"} | extra)
+        refuse(found, _NOT_MODELLED)
+        if "factors" not in found:
+            return fixed
+        given = read_factors(found["factors"], self.names)
+        for name, bound in given.items():
+            if bound.relation != "=":
+                raise found["factors"].error(
+                    "a mapping needs exact factors", value=f"{name}{bound.relation}{bound.value}"
+                )
+        return fixed | {name: bound.value for name, bound in given.items()}
+
+    def mapping(self) -> Mapping:
+        """The mapping, factors 0 replaced."""
+        for dimension, bound in self.problem.size.items():
+            self._complete(dimension, bound)
+        return Mapping(tuple(self._node(level) for level in self.levels.values()))
+
+    def _complete(self, dimension: str, bound: int) -> None:
+        """Replace a factor 0 and check that the factors of a dimension multiply to its bound."""
+        users = [level for level in self.levels.values() if dimension in level.factors]
+        place = next((level.loops for level in users if level.loops and level.factors[dimension] != 1), self.first)
+        rest = math.prod(level.factors[dimension] or 1 for level in users)
+        for level in users:
+            if level.factors[dimension] == 0:
+                level.factors[dimension] = bound // rest if bound % rest == 0 else 1
+                rest *= level.factors[dimension]
+        if rest != bound:
+            raise place.at(["factors"]).error(
+                f"the factors of {dimension} multiply to {rest}, the problem has {dimension} = {bound}", value=rest
+            )
+
+    def _node(self, level: _Level) -> NodeMapping:
+        order = self._order(level)
+        factors = {name: level.factors[name] for name in order if level.factors.get(name, 1) > 1}
+        looping = tuple(name for name in reversed(order) if name in factors)
+        if isinstance(level.node, Storage):
+            return NodeMapping(level.node.name, factors, looping, keep=self._keep(level.node, level.keep))
+        along_x = frozenset(order[: self._split(level)]) & frozenset(factors)
+        return NodeMapping(level.node.name, factors, looping, x_dims=along_x)
+
+    def _order(self, level: _Level) -> tuple[str, ...]:
+        """All dimensions, innermost first: loops of factor 1 that are not named, the named ones, the others."""
+        found = mapping(level.loops) if level.loops else {}
+        named = _constraints(level.node).permutation
+        if "permutation" in found:
+            named = read_permutation(found["permutation"], self.names)
+        named = tuple(name for name in named if name in self.problem.dimensions)
+        unit = [name for name, factor in level.factors.items() if factor == 1]
+        unit += [name for name, bound in self.problem.size.items() if bound == 1]
+        named = with_unit_loops(named, unit)
+        return named + tuple(name for name in self.problem.dimensions if name not in named)
+
+    def _split(self, level: _Level) -> int:
+        found = mapping(level.loops) if level.loops else {}
+        if "split" in found:
+            return integer(found["split"], minimum=0)
+        split = _constraints(level.node).split
+        return len(self.problem.dimensions) if split is None else split
+
+    def _keep(self, node: Storage, directive: YamlNode | None) -> frozenset[str]:
+        every = frozenset(self.names.dataspaces)
+        default = (node.keep if node.parallel is not None else every - node.bypass) & every
+        if directive is None:
+            return default
+        found = entries(directive, {"target", "type", "keep", "bypass", *_NOT_MODELLED})
+        refuse(found, _NOT_MODELLED)
+        keep = dataspaces(found["keep"], self.names) if "keep" in found else frozenset()
+        bypass = dataspaces(found["bypass"], self.names) if "bypass" in found else frozenset()
+        if keep & bypass:
+            raise directive.error("is both kept and bypassed", value=sorted(keep & bypass))
+        return keep | (default - bypass)
+
+    def check(self, result: Mapping) -> None:
+        """Refuse what the hardware cannot hold."""
+        kept: set[str] = set()
+        tile = dict.fromkeys(self.problem.dimensions, 1)
+        for node in reversed(result.nodes):
+            level = self.levels[node.target]
+            for name, factor in node.factors.items():
+                tile[name] *= factor
+            if isinstance(level.node, Fanout):
+                self._check_fanout(level.node, node, level.loops or self.first)
+            else:
+                self._check_capacity(level.node, node, tile, level.loops or level.keep or self.first)
+                kept |= node.keep
+        for name in self.names.dataspaces:
+            if name not in kept:
+                raise self.first.error("no level keeps this dataspace", value=name)
+
+    def _check_fanout(self, fanout: Fanout, node: NodeMapping, place: YamlNode) -> None:
+        for axis, available in (("X", fanout.mesh_x), ("Y", fanout.mesh_y)):
+            used = math.prod(node.factors[name] for name in node.factors if (name in node.x_dims) == (axis == "X"))
+            if used > available:
+                other = fanout.mesh_y if axis == "X" else fanout.mesh_x
+                hint = f"split says how many of the innermost dimensions run along X, the other axis has {other}"
+                raise place.at(["factors"]).error(
+                    f"the factors need {used} instances along {axis}, {fanout.name} has {available}",
+                    value=used,
+                    suggestion=hint,
+                )
+
+    def _check_capacity(
+        self, storage: Storage, node: NodeMapping, tile: MappingType[str, int], place: YamlNode
+    ) -> None:
+        words = {name: self.problem.dataspace(name).volume(tile) for name in sorted(node.keep)}
+        if storage.capacity_words is not None and sum(words.values()) > storage.capacity_words:
+            parts = ", ".join(f"{name} {count}" for name, count in words.items())
+            raise place.error(
+                f"the tiles need {sum(words.values())} words ({parts}), {storage.name} holds {storage.capacity_words}",
+                suggestion="move factors outwards or bypass a dataspace",
+            )
+
+
+def write_mapping(mapping: Mapping, machine: Machine, problem: Problem) -> str:
+    """The mapping as a v0.4 file, every dimension and dataspace spelt out.
+
+    Raises:
+        SpecError: the mapping names nodes that the machine does not have.
+    """
+    lines = ["mapping:"]
+    for node in mapping.nodes:
+        target = _outer_name(node.target, machine)
+        factors = ", ".join(f"{name}={node.factor(name)}" for name in problem.dimensions)
+        inner_first = [name for name in reversed(node.permutation) if node.factor(name) > 1]
+        unit = [name for name in problem.dimensions if name not in inner_first]
+        if isinstance(_level(machine, node.target), Storage):
+            keep = [space.name for space in problem.dataspaces if space.name in node.keep]
+            bypass = [space.name for space in problem.dataspaces if space.name not in node.keep]
+            lines.append(f"- {{target: {target}, type: dataspace, keep: {_flow(keep)}, bypass: {_flow(bypass)}}}")
+            order = _flow(inner_first + unit)
+            lines.append(f"- {{target: {target}, type: temporal, factors: [{factors}], permutation: {order}}}")
+        else:
+            along_x = [name for name in inner_first if name in node.x_dims]
+            along_y = [name for name in inner_first if name not in node.x_dims]
+            order = _flow(along_x + along_y + unit)
+            lines.append(
+                f"- {{target: {target}, type: spatial, factors: [{factors}], permutation: {order}, "
+                f"split: {len(along_x)}}}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _flow(names: Sequence[str]) -> str:
+    return f"[{', '.join(names)}]"
+
+
+def _constraints(node: Storage | Fanout) -> LoopConstraints:
+    return node.temporal if isinstance(node, Storage) else node.spatial
+
+
+def _level(machine: Machine, name: str) -> Node:
+    try:
+        return machine.node(name)
+    except KeyError:
+        names = [node.name for node in machine.nodes]
+        raise SpecError("the machine has no such node", value=name, suggestion=nearest(name, names)) from None
+
+
+def _outer_name(name: str, machine: Machine) -> str:
+    """A fanout that belongs to a component is targeted under the component's name."""
+    implied = _IMPLIED.fullmatch(name)
+    return implied[1] if implied and any(node.name == implied[1] for node in machine.nodes) else name

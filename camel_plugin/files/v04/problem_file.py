@@ -1,0 +1,150 @@
+"""Timeloop v0.4 problems: ``problem.{instance, shape}``, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from camel_plugin.errors import nearest
+from camel_plugin.files.schema import check_version, entries, flag, integer, items, mapping, refuse, text
+from camel_plugin.files.specification import Source, load_sources, merge
+from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.spec.problem import Dataspace, Problem, Term
+
+_NO_NAMES: Mapping[str, Any] = {}
+
+
+def read_problem(sources: Sequence[Source]) -> Problem:
+    """The problem in Timeloop v0.4 files; other sections in them are ignored.
+
+    Raises:
+        SpecError: none is given, or it is wrong; with file, line and field.
+    """
+    trees = load_sources(sources)
+    spec = merge(trees)
+    if spec.problem is None:
+        raise trees[0].error("no problem is given", suggestion="add a file with a problem section")
+    return parse_problem(spec.problem, spec.variables)
+
+
+def parse_problem(node: YamlNode, variables: Mapping[str, Any] = _NO_NAMES) -> Problem:
+    """The problem of a ``problem`` section."""
+    found = entries(node, {"version", "instance", "shape", "name"}, {"instance", "shape"})
+    check_version(found.get("version"))
+    shape = entries(
+        found["shape"], {"name", "dimensions", "coefficients", "data_spaces"}, {"dimensions", "data_spaces"}
+    )
+    dimensions = _unique(items(shape["dimensions"]))
+    if not dimensions:
+        raise shape["dimensions"].error("a problem needs a dimension")
+    instance = mapping(found["instance"])
+    refuse(instance, {"densities": "sparse tensors are not modelled"})
+    coefficients = _coefficients(shape.get("coefficients"), instance, variables)
+    bounds = []
+    for dimension in dimensions:
+        if dimension not in instance:
+            raise found["instance"].error(f"{dimension} is missing, the shape has this dimension")
+        bounds.append(integer(instance[dimension], variables, minimum=1))
+    spaces = items(shape["data_spaces"])
+    dataspaces = tuple(_dataspace(space, dimensions, coefficients, variables) for space in spaces)
+    _unique([mapping(space)["name"] for space in spaces])
+    if not any(dataspace.read_write for dataspace in dataspaces):
+        raise shape["data_spaces"].error("no dataspace is written", suggestion="add read_write: true to the output")
+    return Problem(
+        dimensions=dimensions,
+        bounds=tuple(bounds),
+        dataspaces=dataspaces,
+        shape=text(shape["name"]) if "name" in shape and shape["name"].value else "problem",
+        name=text(found["name"]) if "name" in found else "problem",
+    )
+
+
+def _unique(nodes: Sequence[YamlNode]) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in nodes:
+        if text(node) in names:
+            raise node.error("this name stands twice", value=node.value)
+        names.append(text(node))
+    return tuple(names)
+
+
+def _coefficients(
+    node: YamlNode | None, instance: Mapping[str, YamlNode], variables: Mapping[str, Any]
+) -> dict[str, int]:
+    values = {}
+    for item in items(node):
+        found = entries(item, {"name", "default"}, {"name"})
+        name = text(found["name"])
+        value = instance.get(name) or found.get("default")
+        if value is None:
+            raise item.error("the instance gives no value and there is no default", value=name)
+        values[name] = integer(value, variables, minimum=0)
+    return values
+
+
+def _dataspace(
+    node: YamlNode, dimensions: Sequence[str], coefficients: Mapping[str, int], variables: Mapping[str, Any]
+) -> Dataspace:
+    found = entries(node, {"name", "projection", "read_write"}, {"name", "projection"})
+    return Dataspace(
+        name=text(found["name"]),
+        projection=tuple(_rank(rank, dimensions, coefficients) for rank in items(found["projection"])),
+        read_write=flag(found.get("read_write"), variables, default=False),
+    )
+
+
+def _rank(node: YamlNode, dimensions: Sequence[str], coefficients: Mapping[str, int]) -> tuple[Term, ...]:
+    """One rank: a list of terms ``[dimension]`` or ``[dimension, coefficient]``."""
+    terms = []
+    for term in items(node):
+        words = items(term)
+        if not 1 <= len(words) <= 2:
+            raise term.error("a term is [dimension] or [dimension, coefficient]", value=term.plain())
+        name = text(words[0])
+        if name not in dimensions:
+            raise words[0].error("unknown dimension", value=name, suggestion=nearest(name, dimensions))
+        terms.append((name, _coefficient(words[1], coefficients) if len(words) == 2 else 1))
+    if not terms:
+        raise node.error("a rank needs a term")
+    return tuple(terms)
+
+
+def _coefficient(node: YamlNode, coefficients: Mapping[str, int]) -> int:
+    if isinstance(node.value, int):
+        return integer(node, minimum=0)
+    name = text(node)
+    if name not in coefficients:
+        raise node.error("unknown coefficient", value=name, suggestion=nearest(name, sorted(coefficients)))
+    return coefficients[name]
+
+
+def write_problem(problem: Problem) -> str:
+    """The problem as a v0.4 file; coefficients other than 1 are named after their value."""
+    values = sorted({coef for space in problem.dataspaces for rank in space.projection for _, coef in rank} - {1})
+    instance = [f"{name}: {bound}" for name, bound in problem.size.items()]
+    instance += [f"{_label(value)}: {value}" for value in values]
+    lines = [
+        "problem:",
+        "  version: 0.4",
+        f"  instance: {{{', '.join(instance)}}}",
+        "  shape:",
+        f'    name: "{problem.shape}"',
+        f"    dimensions: [{', '.join(problem.dimensions)}]",
+        "    coefficients:" + ("" if values else " []"),
+        *(f"    - {{name: {_label(value)}, default: {value}}}" for value in values),
+        "    data_spaces:",
+    ]
+    for space in problem.dataspaces:
+        ranks = ", ".join(f"[{', '.join(_term(term) for term in rank)}]" for rank in space.projection)
+        lines += [f"    - name: {space.name}", f"      projection: [{ranks}]"]
+        lines += ["      read_write: true"] if space.read_write else []
+    return "\n".join(lines) + "\n"
+
+
+def _label(value: int) -> str:
+    return f"Coefficient{value}"
+
+
+def _term(term: Term) -> str:
+    dimension, coefficient = term
+    return f"[{dimension}]" if coefficient == 1 else f"[{dimension}, {_label(coefficient)}]"

@@ -1,0 +1,44 @@
+"""The Timeloop v0.4 files behind a result, for users who run the real tools on them."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from camel_plugin.files.v04.ert import write_ert
+from camel_plugin.files.v04.problem_file import write_problem
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.step import Step
+
+
+def machine_files(machine: Machine) -> dict[str, str]:
+    """Architecture and energy reference table of a machine, relative path -> text."""
+    return {f"timeloop/{machine.name}.yaml": machine.yaml, f"timeloop/{machine.name}.ERT.yaml": write_ert(machine)}
+
+
+def problem_files(step: Step, folder: str = "timeloop/") -> dict[str, str]:
+    """One file for each distinct problem, and ``problems.csv``: which operation of which pass uses which.
+
+    Args:
+        step: the training step.
+        folder: in front of every path, those in the index too.
+
+    Returns:
+        Relative path -> text.
+    """
+    files: dict[str, str] = {}
+    names: dict[Problem, str] = {}
+    index = io.StringIO()
+    rows = csv.writer(index)
+    rows.writerow(["operation", "pass", "problem", "repeats", "macs", "Weights", "Inputs", "Outputs"])
+    for operation in step.operations:
+        if operation.problem is None:
+            continue
+        if operation.problem not in names:
+            names[operation.problem] = f"{folder}problems/{len(names):03d}-{operation.problem.shape}.yaml"
+            files[names[operation.problem]] = write_problem(operation.problem)
+        tensors = [operation.roles.get(dataspace, "") for dataspace in ("Weights", "Inputs", "Outputs")]
+        row = [operation.name, operation.pass_.value, names[operation.problem], operation.repeats, operation.macs]
+        rows.writerow([*row, *tensors])
+    return {**files, f"{folder}problems.csv": index.getvalue()}

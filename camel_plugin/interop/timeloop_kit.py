@@ -1,0 +1,83 @@
+"""Everything that a user of Timeloop needs to map a training step with the real tools, without this package."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.timeloop import limited, write_mapper
+from camel_plugin.engine.timeloop.tools import FRONT_END
+from camel_plugin.files.v04.architecture_file import write_architecture
+from camel_plugin.interop.accelergy.architecture import write_accelergy
+from camel_plugin.interop.specs import machine_files, problem_files
+from camel_plugin.schedule.formats import in_words
+from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.step import Step
+
+README = """\
+# {name} for Timeloop and Accelergy
+
+`{name}.yaml` is the machine, with the classes of its components; `{name}.ERT.yaml` holds their energies, for users
+without the estimators of camel-plugin. `mapper.yaml` are the settings of the mapper.
+
+One problem on the whole machine, every tensor from DRAM. `translate.py` runs Timeloop's own front end (pytimeloop or
+timeloopfe, Python) and needs nothing else; a fresh folder for each run, because output files have fixed names:
+
+    python translate.py mapper input.yaml {name}.yaml mapper.yaml PROBLEM.yaml
+    timeloop-mapper input.yaml {name}.ERT.yaml
+
+Without the second file timeloop-mapper asks Accelergy, which then needs camel-plugin in its environment. There the
+leakage of an eDRAM includes its worst-case refresh; in `{name}.ERT.yaml` refresh is left out.
+
+Accelergy alone, with action counts of yours if you have some:
+
+    accelergy {name}.accelergy.yaml [COUNTS.yaml] -o OUT
+"""
+STEP = """
+`problems/` are the distinct problems of the training step, `problems.csv` says which operation is which. Tensors of
+the step rest on chip between operations; `operations.csv` names for each operation its problem and, in `operations/`,
+the machine as it is left for it: residents bypass DRAM, and no loop outside their home runs over their dimensions.
+
+    python translate.py mapper input.yaml operations/000.yaml mapper.yaml problems/PROBLEM.yaml
+    timeloop-mapper input.yaml {name}.ERT.yaml
+"""
+
+
+def timeloop_files(machine: Machine, step: Step | None = None) -> dict[str, str]:
+    """Relative path -> text of the machine's files and of those of a training step.
+
+    Raises:
+        InputError: the step has formats that Timeloop has no words for.
+    """
+    files = {
+        **machine_files(machine),
+        f"timeloop/{machine.name}.accelergy.yaml": write_accelergy(machine),
+        "timeloop/mapper.yaml": write_mapper(Objective.EDP),
+        "timeloop/translate.py": FRONT_END.read_text(encoding="utf-8"),
+        "timeloop/README.md": README.format(name=machine.name),
+    }
+    if step is not None:
+        step = in_words(machine, step)
+        problems = problem_files(step)
+        files |= problems | _operation_files(machine, step, problems["timeloop/problems.csv"])
+        files["timeloop/README.md"] += STEP.format(name=machine.name)
+    return files
+
+
+def _operation_files(machine: Machine, step: Step, problems: str) -> dict[str, str]:
+    """The machine as it is left for each operation, each distinct one once, and their index."""
+    placement = place(machine, step)
+    problem_of = {row["operation"]: row["problem"] for row in csv.DictReader(io.StringIO(problems))}
+    paths: dict[str, str] = {}
+    index = io.StringIO()
+    rows = csv.writer(index)
+    rows.writerow(["operation", "architecture", "problem", "repeats"])
+    for operation in step.operations:
+        if operation.problem is None:
+            continue
+        text = write_architecture(limited(operation_machine(machine, placement, operation)), operation.problem)
+        path = paths.setdefault(text, f"timeloop/operations/{len(paths):03d}.yaml")
+        rows.writerow([operation.name, path, problem_of[operation.name], operation.repeats])
+    return {**{path: text for text, path in paths.items()}, "timeloop/operations.csv": index.getvalue()}

@@ -1,0 +1,127 @@
+"""Why no mapping exists: what the constraints, meshes and capacities ask for at least."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from camel_plugin.errors import Shortfall
+from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.machine import Fanout, Storage
+
+
+def shortfalls(space: MapSpace) -> tuple[Shortfall, ...]:
+    """Every reason found why ``space`` is empty, the tightest first."""
+    found = [*_factors(space), *_meshes(space), *_capacities(space), *_homes(space)]
+    if not found:
+        found = [
+            Shortfall(
+                "combination of constraints",
+                1,
+                0,
+                "mappings",
+                "relax the factors, capacities or the minimum parallelism",
+            )
+        ]
+    return tuple(sorted(found, key=lambda each: each.demanded / max(each.available, 1e-9)))
+
+
+def _forced(space: MapSpace, level: int) -> list[int]:
+    """Least factor of every dimension at a node, 1 where the constraints leave none."""
+    return [
+        int(divisors[mask].min(initial=divisors[-1])) if mask.any() else 1
+        for divisors, mask in zip(space.divisors, space.allowed[level], strict=True)
+    ]
+
+
+def _factors(space: MapSpace) -> list[Shortfall]:
+    """Dimensions whose allowed factors cannot multiply up to their bound."""
+    found = []
+    for d, (dim, bound) in enumerate(zip(space.problem.dimensions, space.problem.bounds, strict=True)):
+        reached = {1}
+        for allowed in space.allowed:
+            factors = space.divisors[d][allowed[d]].tolist()
+            reached = {a * f for a in reached for f in factors if bound % (a * f) == 0}
+        if bound not in reached:
+            most = max(reached, default=0)
+            found.append(
+                Shortfall(f"loops over {dim}", bound, most, "iterations", f"allow more factors of {dim} at some node")
+            )
+    return found
+
+
+def _meshes(space: MapSpace) -> list[Shortfall]:
+    """Containers whose forced loops do not fit, or that cannot be used as much as demanded."""
+    found = []
+    for level, node in enumerate(space.nodes):
+        if not isinstance(node, Fanout) or len(space.spatial(level).factors):
+            continue
+        least = math.prod(_forced(space, level))
+        if least > node.size:
+            found.append(
+                Shortfall(
+                    f"fanout of {node.name}", least, node.size, "instances", "enlarge the mesh or free its factors"
+                )
+            )
+        else:
+            asked = max(node.spatial.min_parallelism * node.size, least)
+            found.append(
+                Shortfall(
+                    f"use of the mesh {node.mesh_x} x {node.mesh_y} of {node.name}",
+                    asked,
+                    0,
+                    "instances",
+                    "lower min_parallelism, or free the factors, the split or the permutation of its loops",
+                )
+            )
+    return found
+
+
+def _capacities(space: MapSpace) -> list[Shortfall]:
+    """Storages that cannot hold even the least tile of what they must keep."""
+    found = []
+    names = space.problem.dimensions
+    always = np.logical_and.reduce(space.keeps) if space.keeps else np.zeros((len(space.machine.storages), 0), bool)
+    tile = dict.fromkeys(names, 1)
+    for level in range(len(space.nodes) - 1, -1, -1):
+        for dim, factor in zip(names, _forced(space, level), strict=True):
+            tile[dim] *= factor
+        node = space.nodes[level]
+        if not isinstance(node, Storage) or node.depth is None:
+            continue
+        kept = always[[storage.name for storage in space.machine.storages].index(node.name)]
+        outermost = space.machine.homes
+        words = 0.0
+        for dataspace, keeps in zip(space.problem.dataspaces, kept, strict=False):
+            if keeps:
+                whole = outermost.get(dataspace.name) == node.name or level == 0
+                values = space.problem.volume(dataspace.name) if whole else dataspace.volume(tile)
+                words += values * node.words_per_value.get(dataspace.name, 1.0)
+        available = node.depth * node.block_words
+        if words > available:
+            found.append(
+                Shortfall(
+                    f"capacity of {node.name}",
+                    words,
+                    available,
+                    "words",
+                    f"give {node.name} {math.ceil(words / node.block_words)} rows or let it bypass a dataspace",
+                )
+            )
+    return found
+
+
+def _homes(space: MapSpace) -> list[Shortfall]:
+    """Bypass patterns that keep some dataspace nowhere."""
+    if space.keeps:
+        return []
+    return [
+        Shortfall(
+            "storage for every dataspace",
+            len(space.problem.dataspaces),
+            0,
+            "kept",
+            "let some level keep each dataspace",
+        )
+    ]

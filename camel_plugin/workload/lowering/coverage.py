@@ -1,0 +1,47 @@
+"""What the numbers of a captured network leave out, in words. Free of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from camel_plugin.spec.graph import Node
+from camel_plugin.workload.lowering.lowering import MAC_KINDS, conv_of
+
+NAMED = 3
+"""Modules that a note names; of the rest it says how many there are."""
+
+
+def left_out(nodes: Sequence[Node]) -> Iterator[str]:
+    """Operators without a model: where, how many, and their share of the forward pass's bytes and work.
+
+    Bytes are those of operands and results, all values of one size. Multiply-accumulates are known where torch has a
+    formula for the operator, or it goes element by element.
+    """
+    moved = {node.name: sum(map(math.prod, (*node.input_shapes, *node.output_shapes))) for node in nodes}
+    macs = {node.name: conv_of(node).macs for node in nodes if node.kind in MAC_KINDS}
+    found: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.kind == "unsupported":
+            found.setdefault(str(node.attributes["operator"]), []).append(node)
+            macs[node.name] = node.number("macs") if node.attributes["macs"] is not None else 0
+    for operator, same in sorted(found.items()):
+        bytes_share = sum(moved[node.name] for node in same) / sum(moved.values())
+        macs_share = sum(macs[node.name] for node in same) / max(1, sum(macs.values()))
+        unknown = any(node.attributes["macs"] is None for node in same)
+        work = "MACs unknown (torch has no formula for it)" if unknown else f"{macs_share:.1%} of its MACs"
+        where = places(node.module for node in same)
+        yield f"{operator} in {where}: {len(same)} x, {bytes_share:.1%} of the forward pass's bytes, {work}"
+
+
+def notes(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Further remarks, with the modules that they are about."""
+    for remark, modules in sorted(found.items()):
+        yield f"{remark}, in {places(modules)}: {len(modules)} x"
+
+
+def places(modules: Iterable[str]) -> str:
+    """Paths of modules in a few words."""
+    names = list(dict.fromkeys(module or "the network" for module in modules))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

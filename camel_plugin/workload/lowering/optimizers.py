@@ -1,0 +1,46 @@
+"""The parameter update: state tensors and element operations of each optimizer. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camel_plugin.spec.graph import ValueRole
+from camel_plugin.spec.step import Pass, TensorKind
+from camel_plugin.workload.lowering.builder import StepBuilder
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Cost of one parameter's update.
+
+    Attributes:
+        states: tensors of the parameter's shape that are kept between steps.
+        element_ops: element operations per parameter.
+    """
+
+    states: tuple[str, ...]
+    element_ops: int
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer((), 2),  # w -= lr * g
+    "momentum": Optimizer(("momentum",), 4),  # m = mu * m + g; w -= lr * m
+    # m: 2 products, 1 sum; v: 3 products, 1 sum; w -= lr * m / (sqrt(v) + eps): 5 of different kinds.
+    # The bias corrections are factors of lr and eps.
+    "adam": Optimizer(("exp_avg", "exp_avg_sq"), 12),
+    "adamw": Optimizer(("exp_avg", "exp_avg_sq"), 13),  # and w *= 1 - lr * decay
+}
+
+
+def update(b: StepBuilder, optimizer: str) -> None:
+    """One operation per trainable parameter that has a gradient."""
+    rule = OPTIMIZERS[optimizer]
+    for value in b.graph.values.values():
+        gradient = b.gradient(value.name) if value.role is ValueRole.PARAMETER else None
+        if gradient is None:
+            continue
+        states = [b.declare(f"{value.name}:{state}", TensorKind.OPTIMIZER_STATE, value.shape) for state in rule.states]
+        b.emit(
+            f"{value.name}:update", Pass.UPDATE, optimizer, [value.name, gradient, *states], [value.name, *states],
+            vector_ops=rule.element_ops * value.elements,
+        )  # fmt: skip

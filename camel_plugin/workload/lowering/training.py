@@ -1,0 +1,245 @@
+"""One training step of a captured network under a named schedule. Free of torch.
+
+- ``store-all``: what the backward pass reads stays until then; 3 forward units of work.
+- ``checkpoint``: only the borders of segments stay; a segment's forward pass runs again before its backward pass
+  (Chen et al., arXiv 1604.06174); up to 4 units.
+- ``reversible``: the inputs of a reversible block are recomputed from its outputs, and the recomputed graphs of F and
+  G serve their gradients (Gomez et al., NeurIPS 2017); 4 units for the blocks, 3 for everything else. ``generic``
+  invertible checkpointing takes the inverse and then runs the block forward again: 5 units.
+
+Within a pass nothing says how long a tensor lives: that follows from who reads it last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from camel_plugin.errors import UnknownNameError, WorkloadError
+from camel_plugin.spec.graph import Graph, InvertibleModule, Node, ReversibleBlock
+from camel_plugin.spec.step import Coverage, Pass, Step, TensorKind
+from camel_plugin.workload.lowering.backward_rules import run_backward, run_forward
+from camel_plugin.workload.lowering.builder import StepBuilder
+from camel_plugin.workload.lowering.memory import peak_bytes
+from camel_plugin.workload.lowering.optimizers import OPTIMIZERS, update
+from camel_plugin.workload.lowering.segments import block_count, segments
+
+Schedule = Literal["store-all", "checkpoint", "reversible"]
+SCHEDULES: tuple[str, ...] = get_args(Schedule)
+REVERSIBLE = ("fused", "generic")
+
+_RECON = "@recon"
+
+
+def lower(
+    graph: Graph,
+    *,
+    schedule: str,
+    batch: int,
+    micro_batch: int,
+    optimizer: str = "sgd",
+    checkpoint_blocks: int | None = None,
+    checkpoint_bytes: int | None = None,
+    reversible: str = "fused",
+    bits: Mapping[TensorKind, float] | None = None,
+) -> Step:
+    """The operations of one training step.
+
+    Args:
+        graph: captured on an input of ``micro_batch`` samples.
+        schedule: ``store-all``, ``checkpoint`` or ``reversible``.
+        batch: samples of the step.
+        micro_batch: samples that run through the network at a time; divides ``batch``.
+        optimizer: see ``optimizers.OPTIMIZERS``.
+        checkpoint_blocks: blocks of a checkpoint segment; by default the square root of their number.
+        checkpoint_bytes: instead, most bytes of activations and gradients at any time; as little as can be runs again.
+        reversible: ``fused`` or ``generic``.
+        bits: of one value of each kind of tensor.
+
+    Raises:
+        UnknownNameError: no such schedule, optimizer or kind of reversible step.
+        WorkloadError: the batch cannot be divided so, nothing is trainable, the schedule
+            needs reversible blocks and there are none, or no segments keep to ``checkpoint_bytes``.
+    """
+    if schedule not in SCHEDULES:
+        raise UnknownNameError("schedule", schedule, SCHEDULES)
+    if optimizer not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
+    if micro_batch < 1 or batch % micro_batch:
+        raise WorkloadError(f"micro_batch must divide batch {batch}", field="micro_batch", value=micro_batch)
+    samples = graph.inputs[0].shape[0]
+    if samples != micro_batch:
+        raise WorkloadError(f"the network was captured on {samples} samples", field="micro_batch", value=micro_batch)
+    if reversible not in REVERSIBLE:
+        raise UnknownNameError("kind of reversible step", reversible, REVERSIBLE)
+    if checkpoint_blocks is not None and checkpoint_blocks < 1:
+        raise WorkloadError("must be at least 1", field="checkpoint_blocks", value=checkpoint_blocks)
+    if not any(graph.values[output].requires_grad for output in graph.outputs):
+        raise WorkloadError(f"{graph.network} has nothing to train", field="requires_grad")
+    if schedule == "reversible" and not (graph.blocks or graph.invertible):
+        raise WorkloadError(
+            f"{graph.network} has no reversible blocks", field="schedule", value=schedule,
+            suggestion="use store-all or checkpoint, or give its modules forward, inverse and branches f and g",
+        )  # fmt: skip
+    recipe = _Recipe(schedule, batch, micro_batch, optimizer, checkpoint_blocks, reversible, dict(bits or {}))
+    if schedule == "checkpoint" and checkpoint_bytes is not None:
+        return _within(graph, recipe, checkpoint_bytes)
+    return _build(graph, recipe)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """Arguments of :func:`lower` that have been checked."""
+
+    schedule: str
+    batch: int
+    micro_batch: int
+    optimizer: str
+    checkpoint_blocks: int | None
+    reversible: str
+    bits: Mapping[TensorKind, float]
+
+
+def _within(graph: Graph, recipe: _Recipe, budget_bytes: int) -> Step:
+    """The step that keeps to a budget and does the least work again."""
+    steps = [_build(graph, replace(recipe, checkpoint_blocks=blocks)) for blocks in range(1, block_count(graph) + 1)]
+    peaks = [peak_bytes(step) for step in steps]
+    if min(peaks) > budget_bytes:
+        raise WorkloadError(
+            "no checkpoints keep to this", field="checkpoint_bytes", value=budget_bytes,
+            suggestion=f"the least is {min(peaks):.0f} bytes with a micro-batch of {recipe.micro_batch}",
+        )  # fmt: skip
+    return min(
+        (step for step, peak in zip(steps, peaks, strict=True) if peak <= budget_bytes),
+        key=lambda step: sum(op.macs for op in step.operations if op.pass_ is Pass.RECONSTRUCT),
+    )
+
+
+def _build(graph: Graph, recipe: _Recipe) -> Step:
+    b = StepBuilder(graph, recipe.batch // recipe.micro_batch)
+    for node in graph.nodes:
+        run_forward(b, node, Pass.FORWARD)
+    _loss(b)
+    if recipe.schedule == "reversible":
+        _reversible(b, recipe.reversible == "generic")
+    elif recipe.schedule == "checkpoint":
+        _checkpoint(b, recipe.checkpoint_blocks)
+    else:
+        for node in reversed(graph.nodes):
+            run_backward(b, node)
+    update(b, recipe.optimizer)
+    modelled = Counter(node.kind for node in graph.nodes if node.kind != "unsupported")
+    coverage = Coverage(
+        tuple(f"{kind}: {count} x" for kind, count in sorted(modelled.items())),
+        graph.ignored,
+        graph.unsupported,
+        graph.not_reached,
+    )
+    alive = {name for operation in b.operations for name in (*operation.reads, *operation.writes)}
+    tensors = {name: tensor for name, tensor in b.tensors.items() if name in alive}
+    sizes = (recipe.schedule, recipe.batch, recipe.micro_batch)
+    return Step(graph.network, *sizes, tuple(b.operations), tensors, coverage, bits=recipe.bits)
+
+
+def _loss(b: StepBuilder) -> None:
+    """Softmax cross-entropy on each output: 5 element operations for the softmax, then its difference to the label."""
+    for output in b.graph.outputs:
+        if not b.is_trainable(output):
+            continue
+        logits, elements = b.tensor(output), b.value(output).elements
+        shape = b.value(output).shape
+        # Classes stand in the last dimension of vectors and sequences, behind the samples for images.
+        labels = b.declare("labels", TensorKind.INPUT, shape[:-1] if len(shape) < 4 else (shape[0], *shape[2:]))
+        probabilities = b.declare("loss.probabilities", TensorKind.ACTIVATION, b.value(output).shape)
+        b.emit(
+            "loss", Pass.FORWARD, "softmax_cross_entropy", [logits, labels], [probabilities], vector_ops=5 * elements
+        )
+        gradient = b.new_gradient(output)
+        b.emit(
+            "loss:input_grad", Pass.INPUT_GRAD, "softmax_cross_entropy", [probabilities, labels], [gradient],
+            vector_ops=elements, partner="loss",
+        )  # fmt: skip
+        b.contribute(b.graph.nodes[-1], output, gradient)
+
+
+def _reversible(b: StepBuilder, generic: bool) -> None:
+    nodes = {node.name: node for node in b.graph.nodes}
+    last = {block.add_g: block for block in b.graph.blocks}
+    ends = {module.nodes[-1]: module for module in b.graph.invertible}
+    members = {name for block in b.graph.blocks for name in block.nodes}
+    members.update(name for module in b.graph.invertible for name in module.nodes)
+    for node in reversed(b.graph.nodes):
+        if node.name in ends:
+            _run_inverse(b, ends[node.name], nodes)
+        elif node.name in last:
+            _invert_and_differentiate(b, last[node.name], nodes, generic)
+        elif node.name not in members:
+            run_backward(b, node)
+
+
+def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dict[str, Node], generic: bool) -> None:
+    """x2 = y2 - G(y1), G's gradients, x1 = y1 - F(x2), F's gradients: only one branch is alive at a time.
+
+    The generic way has both inputs first and then differentiates a forward pass of the whole block.
+    """
+    if not (b.is_trainable(block.y1) or b.is_trainable(block.y2)):
+        return
+    _resplit(b, block)
+    for branch, add, branch_out, y, x in (
+        (block.g, block.add_g, block.g_out, block.y2, block.x2),
+        (block.f, block.add_f, block.f_out, block.y1, block.x1),
+    ):
+        for name in branch:
+            run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
+        if x != block.x2 or add == block.add_g:  # streams that begin as one value are reconstructed once
+            reads = (b.tensor(y), b.tensor(branch_out))
+            b.emit(
+                f"{add}:reconstruct", Pass.RECONSTRUCT, "sub", reads, (b.hold(x, _RECON),),
+                vector_ops=b.value(x).elements, partner=add,
+            )  # fmt: skip
+        if not generic:
+            for name in (add, *reversed(branch)):
+                run_backward(b, nodes[name])
+    if generic:
+        for name in block.nodes:
+            run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
+        for name in reversed(block.nodes):
+            run_backward(b, nodes[name])
+
+
+def _run_inverse(b: StepBuilder, module: InvertibleModule, nodes: dict[str, Node]) -> None:
+    """The module's own inverse, its forward pass again, then its gradients: the generic way."""
+    if not any(map(b.is_trainable, module.outputs)):
+        return
+    for node in module.inverse:
+        run_forward(b, node, Pass.RECONSTRUCT, _RECON)
+    for value, recovered in zip(module.inputs, module.recovered, strict=True):
+        b.stands_for(value, recovered)
+    for name in module.nodes:
+        run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
+    for name in reversed(module.nodes):
+        run_backward(b, nodes[name])
+
+
+def _resplit(b: StepBuilder, block: ReversibleBlock) -> None:
+    """Take the streams from their concatenation where that one is kept for other gradients anyway: no second copy."""
+    streams = (block.y1, block.y2)
+    kept = {name for operation in b.operations if operation.pass_ is not Pass.FORWARD for name in operation.reads}
+    for node in b.graph.nodes:
+        if node.kind == "concat" and node.inputs == streams and b.tensor(node.outputs[0]) in kept:
+            targets = [b.hold(value, _RECON) for value in streams]
+            source = b.tensor(node.outputs[0])
+            b.emit(f"{node.name}:reconstruct", Pass.RECONSTRUCT, "split", [source], targets, partner=node.name)
+
+
+def _checkpoint(b: StepBuilder, blocks: int | None) -> None:
+    parts = segments(b.graph, blocks)
+    for index, part in enumerate(reversed(parts)):
+        trainable = any(b.is_trainable(output) for node in part for output in node.outputs)
+        if index > 0 and trainable:
+            for node in part:
+                run_forward(b, node, Pass.RECONSTRUCT, _RECON)
+        for node in reversed(part):
+            run_backward(b, node)

@@ -1,0 +1,245 @@
+"""Architectures: from files to machines."""
+
+import json
+from pathlib import Path
+
+import pytest
+from v04_cases import ARCH, PROBLEM, fake_estimate
+
+from camel_plugin import components
+from camel_plugin.errors import SpecError
+from camel_plugin.files.v04 import read_machine, write_ert
+from camel_plugin.spec.machine import Compute, FactorBound, Fanout, Storage, StorageEnergy, VectorUnit
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "timeloop" / "arch"
+
+
+@pytest.fixture(autouse=True)
+def _fake_components(monkeypatch):
+    monkeypatch.setattr(components, "estimate", fake_estimate)
+
+
+def ert_text(energies_pJ):
+    tables = [
+        {
+            "name": f"chip_top_level.{name}[1..36]",
+            "actions": [{"name": action, "arguments": {}, "energy": energy} for action, energy in actions.items()],
+        }
+        for name, actions in energies_pJ.items()
+    ]
+    return json.dumps({"ERT": {"version": "0.4", "tables": tables}})
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_timeloops_own_view_of_an_architecture(path, tmp_path):
+    """Instances, capacities, blocks and energies are those that Timeloop derived from the same file."""
+    expected = json.loads(path.with_suffix(".json").read_text())
+    (tmp_path / "ERT.yaml").write_text(ert_text(expected["ert_pJ"]))
+    machine = read_machine([path], ert=tmp_path / "ERT.yaml")
+    assert machine.name == path.stem
+    assert machine.cycle_s == 1e-9
+    assert len(machine.nodes) == len(expected["nodes_outermost_first"])
+    for node, wanted in zip(machine.nodes, expected["nodes_outermost_first"], strict=True):
+        assert node.name == wanted["name"]
+        if isinstance(node, Fanout):
+            assert (wanted["kind"], node.mesh_x, node.mesh_y) == ("spatial", wanted["meshX"], wanted["meshY"])
+            continue
+        assert machine.instances(node.name) == wanted["instances"]
+        energies = {action: float(f"{value}e-12") for action, value in expected["ert_pJ"][node.name].items()}
+        if isinstance(node, Compute):
+            assert wanted["kind"] == "compute"
+            assert node.energy_J == energies["compute"]
+            assert node.leakage_W == pytest.approx(energies["leak"] / 1e-9)
+            continue
+        assert node.energy == StorageEnergy(energies["read"], energies["write"], energies["update"], energies["leak"])
+        found = {
+            "kind": "storage",
+            "name": node.name,
+            "capacity_words": node.capacity_words,
+            "width": node.width_bits,
+            "datawidth": node.datawidth_bits,
+            "block_words": node.block_words,
+            "cluster_size": node.cluster_size,
+            "read_bandwidth": node.read_bandwidth,
+            "write_bandwidth": node.write_bandwidth,
+            "is_dram": node.is_dram,
+            "instances": machine.instances(node.name),
+            "keep": sorted(node.keep),
+            "bypass": sorted(node.bypass),
+            "parallel": node.parallel is not None,
+        }
+        wanted = {key: sorted(value) if isinstance(value, list) else value for key, value in wanted.items()}
+        assert found == {key: wanted[key] for key in found}
+
+
+def test_a_complete_specification():
+    machine = read_machine([("arch.yaml", ARCH)], name="small")
+    assert [node.name for node in machine.nodes] == ["dram", "glb", "pe", "wreg", "oreg", "inter_mac_spatial", "mac"]
+    assert (machine.name, machine.cycle_s, machine.temperature_C) == ("small", 2e-9, 60)
+    assert machine.vector == VectorUnit(16, 1e-12)
+    assert machine.instances("mac") == 4 * 4 * 2
+    dram, glb, wreg, oreg = machine.storages
+    assert (dram.technology, dram.is_dram, dram.capacity_words, dram.read_bandwidth) == ("dram", True, None, None)
+    assert (glb.technology, glb.class_name, glb.is_dram) == ("edram", "storage", False)
+    assert (glb.capacity_words, glb.row_bits, glb.read_bandwidth, glb.write_bandwidth) == (4096 * 8, 70, 16, 8)
+    assert glb.energy == StorageEnergy(8e-12, 16e-12, 24e-12, 1e-3 * 2e-9)
+    assert glb.refresh is not None
+    assert glb.temporal.factors == {"R": FactorBound("=", 1), "C": FactorBound("<=", 4)}
+    assert glb.temporal.permutation == ("P", "Q")
+    assert (wreg.technology, oreg.technology) == ("regfile", "regfile")
+    assert wreg.parallel == oreg.parallel is not None
+    assert (wreg.keep, oreg.keep) == ({"Weights"}, {"Outputs"})
+    assert wreg.bypass == oreg.bypass == {"Inputs"}
+    fanout = machine.node("pe")
+    assert isinstance(fanout, Fanout)
+    assert (fanout.mesh_x, fanout.mesh_y, fanout.spatial.split) == (4, 4, 1)
+    assert machine.node("inter_mac_spatial") == Fanout("inter_mac_spatial", 2, 1)
+    assert machine.compute == Compute("mac", "intmac", 1e-12, 1e-6, 1e-10)
+    assert "glb: edram is made up" in machine.unconfirmed
+
+
+def test_a_split_counts_the_unit_loops_that_timeloop_puts_innermost():
+    fanout = read_machine([("arch.yaml", ARCH)]).node("pe")
+    assert isinstance(fanout, Fanout)
+    assert fanout.spatial.permutation == ("N", "C", "M")
+
+
+def test_the_kept_text_gives_the_same_machine():
+    machine = read_machine([("arch.yaml", ARCH)], name="small")
+    assert read_machine([("again.yaml", machine.yaml)], name="small") == machine
+
+
+def test_several_files_are_one_specification():
+    head, tail = ARCH.split("  - !Container\n    name: pe\n", 1)
+    rest = "architecture:\n  nodes:\n  - !Container\n    name: pe\n" + tail
+    variables = 'variables: {version: 0.4, technology: "65nm", global_cycle_seconds: 1e-9}\n'
+    targets = (
+        "architecture_constraints:\n  targets:\n"
+        "  - {target: wreg, type: temporal, factors: M=1 C=2, no_iteration_over_dataspaces: [Inputs]}\n"
+        "  - {target: mac, type: spatial, factors: [C<=2]}\n"
+    )
+    sources = [("a.yaml", head), ("b.yaml", rest), ("v.yaml", variables), ("c.yaml", targets), ("p.yaml", PROBLEM)]
+    machine = read_machine(sources, name="small")
+    assert [node.name for node in machine.nodes] == [node.name for node in read_machine([("a", ARCH)]).nodes]
+    assert machine.storage("wreg").temporal.factors == {"M": FactorBound("=", 1), "C": FactorBound("=", 2)}
+    assert machine.storage("wreg").temporal.no_iteration_over == {"Inputs"}
+    fanout = machine.node("inter_mac_spatial")
+    assert isinstance(fanout, Fanout)
+    assert fanout.spatial.factors == {"C": FactorBound("<=", 2)}
+    assert read_machine([("merged.yaml", machine.yaml)], name="small") == machine
+
+
+@pytest.mark.parametrize(
+    ("dataspace", "keep", "bypass"),
+    [
+        ("{keep: [Inputs, Outputs]}", {"Inputs", "Outputs"}, set()),
+        ("{keep: Inputs}", {"Inputs"}, set()),
+        ("{keep_only: [Inputs]}", {"Inputs"}, {"Weights", "Outputs"}),
+        ("{bypass_only: [Weights]}", {"Inputs", "Outputs"}, {"Weights"}),
+        ("{bypass: [~Weights]}", set(), {"Inputs", "Outputs"}),
+        ('{keep: ["*"]}', {"Weights", "Inputs", "Outputs"}, set()),
+        ("{keep: All, bypass: Nothing}", {"Weights", "Inputs", "Outputs"}, set()),
+        ("{keep: [], bypass: [], no_coalesce: []}", set(), set()),
+    ],
+)
+def test_sets_of_dataspaces(dataspace, keep, bypass):
+    text = ARCH.replace("{keep: [Inputs, Outputs], bypass: [Weights]}", dataspace)
+    glb = read_machine([("a", text)]).storage("glb")
+    assert (glb.keep, glb.bypass) == (keep, bypass)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "capacity_words", "block_words", "cluster_size"),
+    [
+        ("{depth: 1, width: 512, datawidth: 8, cluster_size: 64}", 1, 1, 64),
+        ("{depth: 3, width: 64, datawidth: 8, block_size: 4}", 12, 4, 2),
+        ("{entries: 64, width: 64, datawidth: 8}", 64, 8, 1),
+        ("{sizeKB: 2, width: 32, datawidth: 16}", 1024, 2, 1),
+        ('{depth: "16", width: 32.0, datawidth: 16}', 32, 2, 1),
+    ],
+)
+def test_sizes_by_timeloops_rules(attributes, capacity_words, block_words, cluster_size):
+    """block_size * cluster_size * datawidth = width; an instance holds depth blocks (Timeloop's buffer.cpp)."""
+    text = ARCH.replace("{depth: 32, width: 16, datawidth: 8}", attributes)
+    wreg = read_machine([("a", text)]).storage("wreg")
+    assert (wreg.capacity_words, wreg.block_words, wreg.cluster_size) == (capacity_words, block_words, cluster_size)
+
+
+def test_factors_of_a_node_with_the_problem_at_hand():
+    text = ARCH.replace("factors: [R=1, C<=4]", "factors_only: [C<=4], no_iteration_over_dataspaces: [Weights]")
+    temporal = read_machine([("a", text), ("p", PROBLEM)]).storage("glb").temporal
+    one = FactorBound("=", 1)
+    assert temporal.factors == {"C": FactorBound("<=", 4), "M": one, "R": one, "N": one, "P": one, "Q": one}
+    assert temporal.no_iteration_over == {"Weights"}
+
+
+def test_scales_and_disabled_components():
+    text = ARCH.replace("class: regfile", "class: regfile\n      energy_scale: 2\n      area_scale: 1 / 2")
+    text = text.replace("name: glb", "name: glb\n    enabled: False")
+    text = text.replace("glb.attributes.datawidth // 2", "4")
+    machine = read_machine([("a", text)])
+    assert [storage.name for storage in machine.storages] == ["dram", "wreg", "oreg"]
+    assert machine.storage("wreg").energy.read_J == pytest.approx(1e-12)
+    assert machine.storage("wreg").area_m2 == pytest.approx(1e-9)
+
+
+def test_clock_and_temperature_that_are_not_given_are_assumed_aloud():
+    text = ARCH.replace("      global_cycle_seconds: 2e-9\n      temperature: 60\n", "")
+    machine = read_machine([("a", text)])
+    assert (machine.cycle_s, machine.temperature_C) == (1e-9, 25)
+    assert any("global_cycle_seconds is not given" in note for note in machine.unconfirmed)
+
+
+def test_components_in_the_energy_table_are_not_estimated(tmp_path):
+    table = {
+        "dram": {"read": 1, "write": 2, "update": 3, "leak": 4},
+        "wreg": {"random_read": 5, "write": 6},
+        "mac": {"mac_random": 7, "compute": 8, "leak": 9},
+    }
+    (tmp_path / "ERT.yaml").write_text(ert_text(table))
+    machine = read_machine([("a", ARCH.replace("class: regfile", "class: storage"))], ert=tmp_path / "ERT.yaml")
+    assert machine.storage("dram").energy == StorageEnergy(1e-12, 2e-12, 3e-12, 4e-12)
+    assert machine.storage("wreg").energy == StorageEnergy(5e-12, 6e-12, 6e-12, 0)
+    assert machine.storage("glb").energy.read_J == 8e-12
+    assert (machine.compute.energy_J, machine.compute.leakage_W) == (7e-12, pytest.approx(9e-12 / 2e-9))
+
+
+def test_an_edram_keeps_its_refresh_beside_a_table(tmp_path):
+    (tmp_path / "ERT.yaml").write_text(ert_text({"glb": {"read": 1, "write": 2, "update": 3, "leak": 4}}))
+    glb = read_machine([("a", ARCH)], ert=tmp_path / "ERT.yaml").storage("glb")
+    assert glb.energy.read_J == 1e-12
+    assert glb.refresh is not None
+
+
+def test_an_energy_table_survives_writing_and_reading(tmp_path):
+    machine = read_machine([("a", ARCH)])
+    (tmp_path / "ERT.yaml").write_text(write_ert(machine))
+    again = read_machine([("a", ARCH)], ert=tmp_path / "ERT.yaml")
+    for storage in machine.storages:
+        assert vars(again.storage(storage.name).energy) == pytest.approx(vars(storage.energy), rel=1e-14)
+    assert again.compute.energy_J == pytest.approx(machine.compute.energy_J, rel=1e-14)
+    assert again.compute.leakage_W == pytest.approx(machine.compute.leakage_W, rel=1e-14)
+
+
+def test_the_name_is_that_of_the_file_or_of_its_folder(tmp_path):
+    folder = tmp_path / "eyeriss_like"
+    folder.mkdir()
+    for stem, name in (("arch", "eyeriss_like"), ("other", "other")):
+        (folder / f"{stem}.yaml").write_text(ARCH)
+        assert read_machine([folder / f"{stem}.yaml"]).name == name
+
+
+def test_no_dummy_for_an_unknown_component():
+    with pytest.raises(SpecError, match="neither a compound class") as error:
+        read_machine([("a.yaml", ARCH.replace("class: regfile", "class: storage"))])
+    line = ARCH[: ARCH.index("class: regfile")].count("\n") + 1
+    assert (error.value.line, error.value.field) == (line, "architecture.nodes[5].nodes[0].class")
+
+
+def test_storage_without_problem_names_keeps_other_dataspaces():
+    text = ARCH.replace("keep: [Weights]", "keep: [Filters]")
+    assert read_machine([("a", text)]).storage("wreg").keep == {"Filters"}
+
+
+def test_all_storages_are_storages():
+    assert all(isinstance(node, Storage) for node in read_machine([("a", ARCH)]).storages)
