@@ -265,7 +265,7 @@ class _Plan:
         accounts = account(machine, step, placement, costs, mappings, policy)
         lifetimes = [_lifetimes(level) for level in accounts.lifetimes]
         operations = [
-            _operation_result(machine, operation, entry, found.get(operation.name))
+            _operation_result(machine, operation, entry, step.trips(operation.name), found.get(operation.name))
             for operation, entry in zip(step.operations, accounts.operations, strict=True)
         ]
         retention_s = {s.name: s.refresh.retention_s for s in machine.storages if s.refresh is not None}
@@ -309,24 +309,25 @@ class _Plan:
 
 def _as_mapped(step: Step, found: Mapping[str, MapResult]) -> Step:
     """``step`` with the problems as they were mapped, padded ones with the bounds of the mapping."""
-    operations = tuple(
-        replace(operation, problem=with_bounds(operation.problem, found[operation.name].padded))
-        if operation.problem and found[operation.name].padded
-        else operation
-        for operation in step.operations
-    )
-    return replace(step, operations=operations)
+    padded = {name: result.padded for name, result in found.items() if result.padded}
+
+    def mapped(operation: Operation) -> Operation:
+        if operation.problem is None or operation.name not in padded:
+            return operation
+        return replace(operation, problem=with_bounds(operation.problem, padded[operation.name]))
+
+    return step.changed(mapped)
 
 
 def _operation_result(
-    machine: Machine, operation: Operation, entry: OperationAccount, mapped: MapResult | None
+    machine: Machine, operation: Operation, entry: OperationAccount, trips: int, mapped: MapResult | None
 ) -> OperationResult:
     return OperationResult(
         name=operation.name,
         pass_=operation.pass_.value,
         kind=operation.kind,
         partner=operation.partner,
-        repeats=operation.repeats,
+        repeats=trips,
         macs=entry.macs,
         cycles=entry.cycles,
         stall_cycles=entry.stall_cycles,
@@ -360,7 +361,7 @@ def _versions(machine: Machine, step: Step) -> dict[str, str]:
     packages = {name: version(name) for name in ("camel-plugin", "numpy", "torch")}
     content = {
         "machine_sha256": content_key(machine),
-        "step_sha256": content_key(step.operations, step.tensors, step.bits),
+        "step_sha256": content_key(step.body, step.tensors, step.bits),
     }
     return {"python": platform.python_version(), **packages, **content}
 
@@ -387,10 +388,15 @@ def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
 
 
 def _padding_notes(true: Step, padded: Step) -> list[str]:
-    pairs = [(a, b) for a, b in zip(true.operations, padded.operations, strict=True) if a.problem != b.problem]
+    trips = [true.trips(operation.name) for operation in true.operations]
+    pairs = [
+        (a.macs * n, b.macs * n)
+        for a, b, n in zip(true.operations, padded.operations, trips, strict=True)
+        if a.problem != b.problem
+    ]
     if not pairs:
         return []
-    added = sum(b.macs * b.repeats for _, b in pairs) / sum(a.macs * a.repeats for a, _ in pairs) - 1
+    added = sum(mapped for _, mapped in pairs) / sum(asked for asked, _ in pairs) - 1
     return [f"{len(pairs)} operations are mapped on padded sizes: {added:.1%} more MACs there, not counted as work"]
 
 

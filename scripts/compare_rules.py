@@ -32,7 +32,7 @@ def main(arch: str = "camel", net: str = "revresnet") -> None:
     for operation in step.operations:
         if operation.problem is not None:
             jobs.append(Job(operation_machine(machine, placement, operation), operation.problem, operation.name))
-            repeats.append(operation.repeats)
+            repeats.append(step.trips(operation.name))
     found = map_all("native", jobs, objective=Objective.EDP, budget_s=60.0, cache=Cache(default_folder()))
     first: tuple[float, ...] = ()
     print("| rules | cycles | energy | accesses on chip | DRAM accesses |\n|---|---|---|---|---|")

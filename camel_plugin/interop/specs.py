@@ -39,6 +39,12 @@ def problem_files(step: Step, folder: str = "timeloop/") -> dict[str, str]:
             names[operation.problem] = f"{folder}problems/{len(names):03d}-{operation.problem.shape}.yaml"
             files[names[operation.problem]] = write_problem(operation.problem)
         tensors = [operation.roles.get(dataspace, "") for dataspace in ("Weights", "Inputs", "Outputs")]
-        row = [operation.name, operation.pass_.value, names[operation.problem], operation.repeats, operation.macs]
+        row = [
+            operation.name,
+            operation.pass_.value,
+            names[operation.problem],
+            step.trips(operation.name),
+            operation.macs,
+        ]
         rows.writerow([*row, *tensors])
     return {**files, f"{folder}problems.csv": index.getvalue()}

@@ -79,5 +79,5 @@ def _operation_files(machine: Machine, step: Step, problems: str) -> dict[str, s
             continue
         text = write_architecture(limited(operation_machine(machine, placement, operation)), operation.problem)
         path = paths.setdefault(text, f"timeloop/operations/{len(paths):03d}.yaml")
-        rows.writerow([operation.name, path, problem_of[operation.name], operation.repeats])
+        rows.writerow([operation.name, path, problem_of[operation.name], step.trips(operation.name)])
     return {**{path: text for text, path in paths.items()}, "timeloop/operations.csv": index.getvalue()}

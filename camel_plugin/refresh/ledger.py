@@ -147,7 +147,7 @@ class Ledger:
 
     def operation(self, operation: Operation, cost: OperationCost) -> OperationAccount:
         """All runs of an operation."""
-        name, repeats = operation.name, operation.repeats
+        name, repeats = operation.name, self.step.trips(operation.name)
         slot, cycle_s = self.timeline.slots[name], self.machine.cycle_s
         latency_s = slot.cycles * repeats * cycle_s
         standby_s = (slot.cycles - cost.cycles) * repeats * cycle_s

@@ -164,10 +164,10 @@ def _resident(
         rule, spans = Rule.STEP, (Span(0, timeline.cycles, 1),)
     elif not live.produced:
         begin = timeline.slots[first.name].start
-        rule, spans = Rule.OUTSIDE, (Span(begin, last_end - begin, first.repeats),)
+        rule, spans = Rule.OUTSIDE, (Span(begin, last_end - begin, timeline.slots[first.name].repeats),)
     elif live.copies > 1:
         rule, spans = Rule.COPIES, _copies(timeline, name, uses, written, live.copies)
-    elif live.carried and first.repeats > 1:
+    elif live.carried and timeline.slots[first.name].repeats > 1:
         rule, spans = Rule.MICRO_BATCH, _carried(timeline, name, uses, written)
     else:
         producer = min((op for op in uses if name in op.writes), key=lambda op: timeline.slots[op.name].start)
@@ -187,10 +187,10 @@ def _between_writes(
             begin, slot = written[writer.name, name], timeline.slots[operation.name]
             # Written once, read in every run of another loop: the last of them counts.
             end = slot.end if slot.group == timeline.slots[writer.name].group else slot.last_end
-            spans[-1] = Span(begin, end - begin, writer.repeats)
+            spans[-1] = Span(begin, end - begin, timeline.slots[writer.name].repeats)
         if name in operation.writes:
             writer = operation
-            spans.append(Span(written[operation.name, name], 0, operation.repeats))
+            spans.append(Span(written[operation.name, name], 0, timeline.slots[operation.name].repeats))
     return tuple(spans)
 
 

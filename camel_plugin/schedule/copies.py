@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from camel_plugin.schedule.liveness import groups
-from camel_plugin.spec.step import Operation, Step
+from camel_plugin.spec.step import Loop, Operation, Step, over_samples
 
 LOAD = "load"
 STORE = "store"
@@ -51,25 +51,24 @@ def with_copies(step: Step, stays: Iterable[Stay]) -> Step:
         for index in range(stay.start, stay.stop):
             copies.setdefault(index, {})[stay.tensor] = stay
     tensors = dict(step.tensors)
-    operations: list[Operation] = []
-    borders = []
+    body: list[Loop | Operation] = []
     there: set[Stay] = set()
     for group in groups(step):
-        borders.append(len(operations))
-        if group.start in heads:
-            stays_here = heads[group.start]
+        operations: list[Operation] = []
+        if stays_here := heads.get(group.span.start):
             there.update(stays_here)
-            operations.append(_move(LOAD, step.operations[group.start], stays_here, 1))
-        for index in group:
+            body.append(_move(LOAD, step.operations[group.span.start], stays_here))
+        for index in group.span:
             operation, here = step.operations[index], copies.get(index, {})
             read = [stay for name, stay in here.items() if name in operation.reads]
             written = [stay for name, stay in here.items() if name in operation.writes]
-            operations += [_move(LOAD, operation, [stay], operation.repeats) for stay in read if stay not in there]
+            operations += [_move(LOAD, operation, [stay]) for stay in read if stay not in there]
             operations.append(_renamed(operation, {stay.tensor: stay.copy for stay in (*read, *written)}))
-            operations += [_move(STORE, operation, [stay], operation.repeats) for stay in written]
+            operations += [_move(STORE, operation, [stay]) for stay in written]
             there.update(read, written)
+        body += over_samples(group.trips, operations)
     tensors.update({stay.copy: replace(tensors[stay.tensor], name=stay.copy) for stay in there})
-    return replace(step, operations=tuple(operations), tensors=tensors, borders=tuple(borders[1:]))
+    return replace(step, body=tuple(body), tensors=tensors)
 
 
 def without_copies(step: Step) -> Step:
@@ -81,16 +80,18 @@ def without_copies(step: Step) -> Step:
         original.update(zip(copies, outside, strict=True))
     bare = [_renamed(operation, original) for operation in step.operations if operation.kind not in MOVES]
     tensors = {name: tensor for name, tensor in step.tensors.items() if name not in original}
-    in_order = sorted(bare, key=lambda operation: operation.repeats == 1)
-    return replace(step, operations=tuple(in_order), tensors=tensors, borders=())
+    looped = [operation for operation in bare if step.trips(operation.name) > 1]
+    once = [operation for operation in bare if step.trips(operation.name) == 1]
+    trips = max((group.trips for group in groups(step)), default=1)
+    return replace(step, body=(*over_samples(trips, looped), *once), tensors=tensors)
 
 
-def _move(kind: str, beside: Operation, stays: Sequence[Stay], repeats: int) -> Operation:
+def _move(kind: str, beside: Operation, stays: Sequence[Stay]) -> Operation:
     """Fetch before, or store behind, the operation ``beside``."""
     outside, copies = tuple(stay.tensor for stay in stays), tuple(stay.copy for stay in stays)
     name = f"{stays[0].copy if len(stays) == 1 else beside.name}:{kind}"
     source, target = (outside, copies) if kind == LOAD else (copies, outside)
-    return Operation(name, beside.pass_, kind, source, target, partner=beside.partner or beside.name, repeats=repeats)
+    return Operation(name, beside.pass_, kind, source, target, partner=beside.partner or beside.name)
 
 
 def _renamed(operation: Operation, names: dict[str, str]) -> Operation:

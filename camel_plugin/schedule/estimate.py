@@ -43,14 +43,15 @@ def estimate(plan: Plan) -> Estimate:
     held = {s.name: _rows_held(plan, s.name) for s in machine.storages if s.refresh is not None}
     time_s = energy_J = moved = 0.0
     for index, operation in enumerate(plan.step.operations):
+        trips = plan.step.trips(operation.name)
         traffic = _traffic(plan, operation)
         cycles = _cycles(machine, operation, traffic)
-        latency_s = cycles * machine.cycle_s * operation.repeats
+        latency_s = cycles * machine.cycle_s * trips
         read, written = traffic.get(outermost.name, (0, 0))
-        moved += outermost.bits(read + written) / 8 * operation.repeats
+        moved += outermost.bits(read + written) / 8 * trips
         accesses = sum(_access_J(machine.storage(name), *t) for name, t in traffic.items())
         time_s += latency_s
-        energy_J += accesses * operation.repeats + (leakage_W(machine) + dram_standby_W(machine)) * latency_s
+        energy_J += accesses * trips + (leakage_W(machine) + dram_standby_W(machine)) * latency_s
         energy_J += sum(_refresh_W(machine.storage(name), rows[index]) for name, rows in held.items()) * latency_s
     return Estimate(time_s, energy_J, moved)
 

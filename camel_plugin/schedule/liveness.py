@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.spec.step import PERSISTENT_KINDS, Operation, Step, TensorKind
+from camel_plugin.spec.step import PERSISTENT_KINDS, Group, Operation, Step, TensorKind
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,19 @@ class LiveRange:
         return isinstance(index, int) and self.first <= index <= self.last
 
 
-def groups(step: Step) -> tuple[range, ...]:
-    """The loops of a step: consecutive operations with the same ``repeats``, cut at ``Step.borders`` too.
+def groups(step: Step) -> tuple[Group, ...]:
+    """The groups of a step whose loops stand directly under its root.
 
-    A group is run ``repeats`` times as a whole before the next one starts.
+    Raises:
+        WorkloadError: a loop stands in another one.
     """
-    operations, borders = step.operations, set(step.borders)
-    starts = [
-        index
-        for index, operation in enumerate(operations)
-        if index == 0 or index in borders or operation.repeats != operations[index - 1].repeats
-    ]
-    return tuple(map(range, starts, [*starts[1:], len(operations)]))
+    if step.nested:
+        raise WorkloadError(
+            "loops inside loops are not evaluated yet",
+            field="body",
+            suggestion="put every loop directly under the root",
+        )
+    return step.groups
 
 
 def users(step: Step) -> dict[str, list[Operation]]:
@@ -74,25 +75,25 @@ def live_ranges(step: Step) -> dict[str, LiveRange]:
         for name in dict.fromkeys(operation.reads + operation.writes):
             _check_use(step, operation, name, first_use=name not in uses)
             uses.setdefault(name, []).append(index)
-    group_of = {index: group for group in groups(step) for index in group}
+    group_of = {index: group for group in groups(step) for index in group.span}
     return {name: _range(step, name, indices, group_of) for name, indices in uses.items()}
 
 
-def _range(step: Step, name: str, indices: Sequence[int], group_of: Mapping[int, range]) -> LiveRange:
+def _range(step: Step, name: str, indices: Sequence[int], group_of: Mapping[int, Group]) -> LiveRange:
     first, last = indices[0], indices[-1]
-    begin, end = step.operations[first], step.operations[last]
+    begin, begins, ends = step.operations[first], group_of[first], group_of[last]
     if persistent(step, name, begin):
         return LiveRange(0, len(step.operations) - 1, produced=True, carried=True)
     produced = name in begin.writes
     accumulated = produced and name in begin.reads
-    across = group_of[first] != group_of[last]
-    elsewhere = (index for index in indices if group_of[index] != group_of[first])
-    each = not accumulated and any(step.operations[index].repeats == begin.repeats for index in elsewhere)
-    if (accumulated or across) and begin.repeats > 1:
-        first = group_of[first].start
-    if (accumulated or across) and end.repeats > 1:
-        last = group_of[last].stop - 1
-    return LiveRange(first, last, produced, accumulated or across, begin.repeats if each else 1)
+    across = begins != ends
+    elsewhere = (group_of[index] for index in indices if group_of[index] != begins)
+    each = not accumulated and any(group.trips == begins.trips for group in elsewhere)
+    if (accumulated or across) and begins.trips > 1:
+        first = begins.span.start
+    if (accumulated or across) and ends.trips > 1:
+        last = ends.span.stop - 1
+    return LiveRange(first, last, produced, accumulated or across, begins.trips if each else 1)
 
 
 def in_place(step: Step, ranges: Mapping[str, LiveRange]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from camel_plugin.schedule.liveness import groups
-from camel_plugin.spec.step import Operation, Step
+from camel_plugin.spec.step import Loop, Operation, Step, over_samples
 
 ORDERS = ("network", "stage", "block", "none")
 
@@ -26,9 +26,8 @@ _NUMBERED = re.compile(r"^((?:.*?\.)??)(\d+)(?:\.|$)")
 
 def ordered(step: Step, depth_first: str) -> Step:
     """The step with one loop over the micro-batches for each part that ``depth_first`` (one of ORDERS) names."""
-    looped = [operation for operation in step.operations if operation.repeats > 1]
     if depth_first == "none":
-        return cut(step, range(len(looped)))
+        return cut(step, range(len(looped(step))))
     return cut(step, starts(parts(step, depth_first)) if depth_first != "network" else (0,))
 
 
@@ -39,8 +38,8 @@ def parts(step: Step, depth_first: str) -> list[int]:
         step: the step.
         depth_first: ``stage``, ``block``, or ``branch`` for the modules inside a block.
     """
-    looped = [operation for operation in step.operations if operation.repeats > 1]
-    forward = [operation.name for operation in looped if operation.partner is None]
+    repeated = looped(step)
+    forward = [operation.name for operation in repeated if operation.partner is None]
     names = [_part(name, depth_first) for name in forward]
     if not any(names):
         names = [name.partition(".")[0] for name in forward]
@@ -49,7 +48,7 @@ def parts(step: Step, depth_first: str) -> list[int]:
     for index in range(1, len(names)):
         names[index] = names[index] or names[index - 1]
     numbers = dict(zip(forward, _runs(names), strict=True))
-    return [numbers[operation.partner or operation.name] for operation in looped]
+    return [numbers[operation.partner or operation.name] for operation in repeated]
 
 
 def starts(labels: Sequence[int]) -> list[int]:
@@ -58,37 +57,41 @@ def starts(labels: Sequence[int]) -> list[int]:
 
 
 def cut(step: Step, positions: Iterable[int]) -> Step:
-    """The step with a loop that begins at each of ``positions`` among the operations that run more than once.
+    """The step, one loop so far, with a loop that begins at each of ``positions`` among the operations in that one.
 
     Updates move behind the last loop that uses any of their tensors.
     """
     begins = {0, *positions}
-    looped = [operation for operation in step.operations if operation.repeats > 1]
-    if len(begins) < 2 or not looped:
-        return replace(step, borders=())
+    repeated = looped(step)
+    if len(begins) < 2 or not repeated:
+        return step
     loops: list[list[Operation]] = []
     last_use: dict[str, int] = {}
-    for index, operation in enumerate(looped):
+    for index, operation in enumerate(repeated):
         if index in begins:
             loops.append([])
         loops[-1].append(operation)
         last_use.update(dict.fromkeys(operation.reads + operation.writes, len(loops) - 1))
     once: list[list[Operation]] = [[] for _ in loops]
     for operation in step.operations:
-        if operation.repeats == 1:
+        if step.trips(operation.name) == 1:
             used = [last_use[name] for name in operation.reads + operation.writes if name in last_use]
             once[max(used, default=len(loops) - 1)].append(operation)
-    operations: list[Operation] = []
-    borders = []
+    trips = step.trips(repeated[0].name)
+    body: list[Loop | Operation] = []
     for loop, rest in zip(loops, once, strict=True):
-        borders.append(len(operations))
-        operations += loop + rest
-    return replace(step, operations=tuple(operations), borders=tuple(borders[1:]))
+        body += [*over_samples(trips, loop), *rest]
+    return replace(step, body=tuple(body))
 
 
 def loops(step: Step) -> list[range]:
-    """The loops that run more than once."""
-    return [group for group in groups(step) if step.operations[group.start].repeats > 1]
+    """The operations of each loop, as indices into ``Step.operations``."""
+    return [group.span for group in groups(step) if group.trips > 1]
+
+
+def looped(step: Step) -> list[Operation]:
+    """The operations that run more than once."""
+    return [operation for span in loops(step) for operation in step.operations[span.start : span.stop]]
 
 
 def _part(name: str, depth_first: str) -> str:

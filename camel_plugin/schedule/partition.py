@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from camel_plugin.schedule.order import cut, parts, starts
+from camel_plugin.schedule.order import cut, looped, parts, starts
 from camel_plugin.schedule.plan import VALUES
 from camel_plugin.schedule.residency import WORKING_SHARE, Holders
 from camel_plugin.schedule.vector import vector_unit
@@ -21,12 +21,13 @@ from camel_plugin.spec.step import Operation, Step, TensorKind
 
 def best_cut(machine: Machine, step: Step) -> Step:
     """The step with the loops whose estimated traffic to the outermost level is least."""
-    looped = [operation for operation in step.operations if operation.repeats > 1]
-    if not looped:
+    repeated = looped(step)
+    if not repeated:
         return step
     labels = starts(parts(step, "branch"))
-    heads = [0, *(i for i, j in zip(labels, [*labels[1:], len(looped)], strict=True) if i and _works(looped[i:j]))]
-    model = _Model(machine, step, looped, heads)
+    stops = [*labels[1:], len(repeated)]
+    heads = [0, *(i for i, j in zip(labels, stops, strict=True) if i and _works(repeated[i:j]))]
+    model = _Model(machine, step, repeated, heads)
     costs = [model.costs(first) for first in range(len(heads))]
     return cut(step, [heads[start] for start in least_costs(costs)[1]])
 
@@ -71,22 +72,22 @@ class _Atom:
 class _Model:
     """Traffic of a loop over any stretch of atoms, in words of a step."""
 
-    def __init__(self, machine: Machine, step: Step, looped: Sequence[Operation], heads: Sequence[int]) -> None:
-        self.runs = looped[0].repeats
+    def __init__(self, machine: Machine, step: Step, operations: Sequence[Operation], heads: Sequence[int]) -> None:
+        self.runs = step.trips(operations[0].name)
         self.words = {name: tensor.words() for name, tensor in step.tensors.items()}
         holders = Holders(machine, step)
         self.weight_room = holders.room(TensorKind.WEIGHT)
         self.value_room = holders.room(TensorKind.ACTIVATION) * (1 - WORKING_SHARE)
-        stops = [*heads[1:], len(looped)]
-        self.atoms = [_atom(step, looped[i:j]) for i, j in zip(heads, stops, strict=True)]
+        stops = [*heads[1:], len(operations)]
+        self.atoms = [_atom(step, operations[i:j]) for i, j in zip(heads, stops, strict=True)]
         self.crossing: list[list[tuple[str, list[int]]]] = [[] for _ in heads]
-        for name, at in _users(step, looped, stops).items():
+        for name, at in _users(step, operations, stops).items():
             for atom in at if len(at) > 1 else ():
                 self.crossing[atom].append((name, at))
         self.refresh = _refresh_run_cycles(machine, holders)
         lanes, units = vector_unit(machine).lanes, machine.instances(machine.compute.name)
         self.cycles = [
-            sum(max(1.0, op.macs / units, op.vector_ops / lanes) for op in looped[i:j])
+            sum(max(1.0, op.macs / units, op.vector_ops / lanes) for op in operations[i:j])
             for i, j in zip(heads, stops, strict=True)
         ]
 
@@ -147,10 +148,10 @@ def _atom(step: Step, operations: Sequence[Operation]) -> _Atom:
     return atom
 
 
-def _users(step: Step, looped: Sequence[Operation], stops: Sequence[int]) -> dict[str, list[int]]:
+def _users(step: Step, operations: Sequence[Operation], stops: Sequence[int]) -> dict[str, list[int]]:
     """Value -> the atoms that use it, in order."""
     found: dict[str, list[int]] = {}
-    for atom, operation in _in_atoms(looped, stops):
+    for atom, operation in _in_atoms(operations, stops):
         for name in operation.reads + operation.writes:
             at = found.setdefault(name, [])
             if step.tensors[name].kind in VALUES and atom not in at[-1:]:
@@ -171,9 +172,9 @@ def _refresh_run_cycles(machine: Machine, holders: Holders) -> float:
     return best
 
 
-def _in_atoms(looped: Sequence[Operation], stops: Sequence[int]) -> Iterator[tuple[int, Operation]]:
+def _in_atoms(operations: Sequence[Operation], stops: Sequence[int]) -> Iterator[tuple[int, Operation]]:
     atom = 0
-    for index, operation in enumerate(looped):
+    for index, operation in enumerate(operations):
         while index >= stops[atom]:
             atom += 1
         yield atom, operation

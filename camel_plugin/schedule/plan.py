@@ -56,10 +56,9 @@ def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
     """Copies that would save traffic, were there room: of weights for a loop, of values ``outside`` for a block."""
     looped = loops(step)
     blocks = _blocks(step)
-    index = {operation.name: position for position, operation in enumerate(step.operations)}
     for name, operations in users(step).items():
         kind = step.tensors[name].kind
-        uses = [(index[op.name], op) for op in operations if op.repeats > 1]
+        uses = [(step.index[op.name], op) for op in operations if step.trips(op.name) > 1]
         if any(name in op.touched for op in operations):
             continue  # fetching the whole for the sake of a part does not pay
         if kind is TensorKind.WEIGHT and len(looped) > 1:
@@ -78,7 +77,7 @@ def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
 def _blocks(step: Step) -> dict[int, range]:
     """Index of each operation that runs more than once -> the operations of its block in the same loop and pass."""
     numbers = iter(parts(step, "block"))
-    label = {i: next(numbers) for i, operation in enumerate(step.operations) if operation.repeats > 1}
+    label = {i: next(numbers) for loop in loops(step) for i in loop}
     found: dict[int, range] = {}
     for loop in loops(step):
         start = loop.start

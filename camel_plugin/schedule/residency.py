@@ -184,7 +184,7 @@ class _Placer:
         read = written = 0
         tensor, block = self.step.tensors[name], self.machine.storages[0].block_words
         for operation in self.users[name]:
-            accesses = math.ceil(tensor.words(operation.touched.get(name)) / block) * operation.repeats
+            accesses = math.ceil(tensor.words(operation.touched.get(name)) / block) * self.step.trips(operation.name)
             # A copy costs what moves it: a load reads the outermost level once, a store writes it once.
             if operation.kind == LOAD and name in operation.writes:
                 read -= accesses
@@ -216,7 +216,9 @@ class _Placer:
     def _elapsed(self) -> list[float]:
         """Cycles before each operation, all runs, at full utilisation."""
         macs, lanes = self.machine.instances(self.machine.compute.name), vector_unit(self.machine).lanes
-        durations = (max(1.0, op.macs / macs, op.vector_ops / lanes) * op.repeats for op in self.step.operations)
+        durations = (
+            max(1.0, op.macs / macs, op.vector_ops / lanes) * self.step.trips(op.name) for op in self.step.operations
+        )
         return list(accumulate(durations, initial=0.0))
 
     def _home(self, name: str) -> tuple[Storage | None, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from camel_plugin.errors import UnknownNameError
 from camel_plugin.schedule.estimate import Estimate, estimate
-from camel_plugin.schedule.order import ORDERS, ordered
+from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.partition import best_cut
 from camel_plugin.schedule.plan import Plan, plan
 from camel_plugin.spec.machine import Machine
@@ -80,9 +80,10 @@ def _plans(machine: Machine, step: Step, micro_batch: int, depth_first: str) -> 
         steps.append((CUT, best_cut(machine, step)))
     found: dict[tuple[int, ...], Candidate] = {}
     for order, work in steps:
-        if work.borders not in found:
+        cuts = tuple(loop.start for loop in loops(work))
+        if cuts not in found:
             placed = plan(machine, work)
-            found[work.borders] = Candidate(micro_batch, order, placed, estimate(placed))
+            found[cuts] = Candidate(micro_batch, order, placed, estimate(placed))
     if depth_first == CUT:
         # The model behind the cuts knows no addresses; where it errs, one of the named orders moves less.
         least = min(found.values(), key=lambda candidate: candidate.estimate.dram_bytes)

@@ -1,4 +1,4 @@
-"""When each operation runs: every group of operations repeats as a whole before the next one starts."""
+"""When each operation runs: every group of operations runs as often as it should before the next one starts."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def make_timeline(step: Step, cycles: Mapping[str, int]) -> Timeline:
     slots: dict[str, Slot] = {}
     made, origin = [], 0
     for number, group in enumerate(groups(step)):
-        operations = [step.operations[index] for index in group]
+        operations = [step.operations[index] for index in group.span]
         period, start = sum(cycles[operation.name] for operation in operations), origin
         for operation in operations:
             end = start + cycles[operation.name]
-            slots[operation.name] = Slot(operation.name, start, end, period, operation.repeats, number)
+            slots[operation.name] = Slot(operation.name, start, end, period, group.trips, number)
             start = end
         made.append(tuple(slots[operation.name] for operation in operations))
-        origin += period * operations[0].repeats
+        origin += period * group.trips
     return Timeline(slots, tuple(made), origin)

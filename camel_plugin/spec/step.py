@@ -1,11 +1,12 @@
-"""The training step: ordered operations on named tensors. Free of torch."""
+"""The training step: a tree of loops over operations on named tensors. Free of torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from camel_plugin.spec.problem import Problem
 
@@ -63,7 +64,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of one pass, as often as the step repeats it.
+    """One operation of one pass; the loops around it say how often it runs.
 
     Attributes:
         name: unique in the step, ``stage1.0.f.conv1:input_grad``.
@@ -75,7 +76,6 @@ class Operation:
         roles: dataspace of ``problem`` -> tensor name.
         vector_ops: element operations of a vector operation (one add, compare, multiply each).
         partner: name of the forward operation that this one belongs to, None for that one itself.
-        repeats: times the operation runs in one step (micro-batches; 1 for the update).
         touched: tensors of which it reads or writes a part only -> elements of that part.
     """
 
@@ -88,13 +88,36 @@ class Operation:
     roles: Mapping[str, str] = field(default_factory=dict)
     vector_ops: int = 0
     partner: str | None = None
-    repeats: int = 1
     touched: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one run (0 for a vector operation)."""
         return self.problem.macs if self.problem else 0
+
+
+SAMPLES = "samples"
+"""What a loop runs over: the samples of the batch, one micro-batch a trip."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Part of a step that runs several times as a whole.
+
+    Attributes:
+        over: what it runs over, ``samples``.
+        trips: times that it runs each time it is reached.
+        body: what it runs, in execution order.
+    """
+
+    over: str
+    trips: int
+    body: tuple[Loop | Operation, ...]
+
+
+def over_samples(trips: int, operations: Sequence[Operation]) -> tuple[Loop | Operation, ...]:
+    """A loop over the micro-batches; the bare operations where there is only one."""
+    return (Loop(SAMPLES, trips, tuple(operations)),) if trips > 1 else tuple(operations)
 
 
 @dataclass(frozen=True)
@@ -115,22 +138,30 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Neighbouring operations that run as a whole, trip by trip, before the next group starts.
+
+    Attributes:
+        span: indices into ``Step.operations``.
+        trips: of the loop; 1 for a run of operations outside all loops.
+    """
+
+    span: range
+    trips: int
+
+
+@dataclass(frozen=True)
 class Step:
     """One training step of a network.
-
-    The operations stand in execution order for one micro-batch, followed by the updates. Consecutive
-    operations with the same ``repeats`` form a loop, which runs as a whole for one micro-batch after the
-    other: without ``borders``, every micro-batch runs through the whole network (depth first).
 
     Attributes:
         network: its name.
         schedule: ``store-all``, ``checkpoint`` or ``reversible``.
         batch: samples of the step.
         micro_batch: samples of one run of an operation; divides ``batch``.
-        operations: in execution order.
+        body: loops and operations in execution order; a loop runs as a whole before what follows it.
         tensors: by name.
         coverage: what is modelled and what is not.
-        borders: indices of further operations that begin a loop of their own over the micro-batches.
         bits: of one value of each kind of tensor where the recipe says so; else the machine's words count.
     """
 
@@ -138,8 +169,65 @@ class Step:
     schedule: str
     batch: int
     micro_batch: int
-    operations: tuple[Operation, ...]
+    body: tuple[Loop | Operation, ...]
     tensors: Mapping[str, Tensor]
     coverage: Coverage
-    borders: tuple[int, ...] = ()
     bits: Mapping[TensorKind, float] = field(default_factory=dict)
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """All operations, each once, in execution order."""
+        return tuple(operation for operation, _ in _runs(self.body, 1))
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Operation -> its place in ``operations``."""
+        return {operation.name: place for place, operation in enumerate(self.operations)}
+
+    def trips(self, operation: str) -> int:
+        """Times that the operation of this name runs in the step: the product of the loops around it."""
+        return self._trips[operation]
+
+    @cached_property
+    def _trips(self) -> Mapping[str, int]:
+        return {operation.name: trips for operation, trips in _runs(self.body, 1)}
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Each loop directly under the root, and each run of operations between such loops, in execution order."""
+        found: list[Group] = []
+        start = 0
+        for member in self.body:
+            stop = start + (sum(1 for _ in _runs(member.body, 1)) if isinstance(member, Loop) else 1)
+            if isinstance(member, Operation) and found and found[-1].trips == 1:
+                start = found.pop().span.start
+            found.append(Group(range(start, stop), member.trips if isinstance(member, Loop) else 1))
+            start = stop
+        return tuple(found)
+
+    def changed(self, change: Callable[[Operation], Operation]) -> Step:
+        """This step with every operation as ``change`` makes it, in the same loops."""
+        return replace(self, body=_changed(self.body, change))
+
+    @property
+    def nested(self) -> bool:
+        """Some loop stands in another one."""
+        loops = (member for member in self.body if isinstance(member, Loop))
+        return any(isinstance(inner, Loop) for loop in loops for inner in loop.body)
+
+
+def _runs(body: Sequence[Loop | Operation], trips: int) -> Iterator[tuple[Operation, int]]:
+    for member in body:
+        if isinstance(member, Loop):
+            yield from _runs(member.body, trips * member.trips)
+        else:
+            yield member, trips
+
+
+def _changed(
+    body: Sequence[Loop | Operation], change: Callable[[Operation], Operation]
+) -> tuple[Loop | Operation, ...]:
+    return tuple(
+        replace(member, body=_changed(member.body, change)) if isinstance(member, Loop) else change(member)
+        for member in body
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from camel_plugin.components.base import Refresh
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.problem import Dataspace, Problem
-from camel_plugin.spec.step import Coverage, Operation, Pass, Step, Tensor, TensorKind
+from camel_plugin.spec.step import Coverage, Loop, Operation, Pass, Step, Tensor, TensorKind
 
 CYCLE_S = 2e-9
 VECTOR = VectorUnit(lanes=8, energy_J=1e-12)
@@ -97,18 +99,28 @@ def mac(name, problem, inputs, weights, outputs, pass_=Pass.FORWARD, repeats=1, 
     roles = {"Inputs": inputs, "Weights": weights, "Outputs": outputs}
     written = roles[read_write]
     others = tuple(tensor for space, tensor in roles.items() if space != read_write)
-    return Operation(name, pass_, "conv2d", others + reads, (written,), problem, roles, repeats=repeats)
+    return _repeated(Operation(name, pass_, "conv2d", others + reads, (written,), problem, roles), repeats)
 
 
-def vector(name, reads, writes, ops=1, pass_=Pass.FORWARD, repeats=1, kind="relu"):
+def vector(name, reads, writes, ops=1, pass_=Pass.FORWARD, repeats=1, kind="relu", partner=None):
     """A vector operation."""
-    return Operation(name, pass_, kind, reads, writes, vector_ops=ops, repeats=repeats)
+    return _repeated(Operation(name, pass_, kind, reads, writes, vector_ops=ops, partner=partner), repeats)
 
 
-def step(operations, **tensors):
-    """A step; tensors as ``name=(kind, shape)``."""
+def _repeated(operation, repeats):
+    return Loop("samples", repeats, (operation,)) if repeats > 1 else operation
+
+
+def step(members, **tensors):
+    """A step; neighbouring loops of as many trips become one; tensors as ``name=(kind, shape)``."""
+    body = []
+    for trips, alike in groupby(members, key=lambda member: getattr(member, "trips", 1)):
+        if trips == 1:
+            body += alike
+        else:
+            body.append(Loop("samples", trips, tuple(operation for loop in alike for operation in loop.body)))
     made = {name: Tensor(name, TensorKind(kind), shape) for name, (kind, shape) in tensors.items()}
-    return Step("net", "store-all", 4, 1, tuple(operations), made, Coverage())
+    return Step("net", "store-all", 4, 1, tuple(body), made, Coverage())
 
 
 def training_step(c=4, p=6, repeats=4):

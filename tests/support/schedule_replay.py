@@ -70,16 +70,10 @@ class Replay:
 
 def unrolled(step):
     """(operation, micro-batch) in the order of execution; None for what runs once."""
-    operations = step.operations
-    starts = [
-        i for i in range(len(operations))
-        if i == 0 or i in step.borders or operations[i].repeats != operations[i - 1].repeats
-    ]  # fmt: skip
-    for start, stop in zip(starts, [*starts[1:], len(operations)], strict=True):
-        repeats = operations[start].repeats
-        for run in range(repeats):
-            for operation in operations[start:stop]:
-                yield operation, run if repeats > 1 else None
+    for member in step.body:
+        for run in range(getattr(member, "trips", 1)):
+            for operation in getattr(member, "body", (member,)):
+                yield operation, run if operation is not member else None
 
 
 def replay(placed) -> Replay:
@@ -135,7 +129,7 @@ def replay(placed) -> Replay:
                 hold(value(name, run), [key for key in dying if here[key[0]] == here[name] and key[0] != name])
         for name, level in found.levels.items():
             own = sum(rows(k).stop - rows(k).start for k in {*used} if here[k[0]] == name and k in numbers)
-            level.count(operation, own, pieces=run in (None, 0, operation.repeats - 1))
+            level.count(operation, own, pieces=run in (None, 0, step.trips(operation.name) - 1))
         if operation.problem is None:
             streams = [n for n in operation.reads + operation.writes if placement.homes[n] == outermost]
             found.words += sum(step.tensors[name].elements for name in streams)

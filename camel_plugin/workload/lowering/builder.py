@@ -22,12 +22,12 @@ class StepBuilder:
 
     Args:
         graph: the network.
-        repeats: micro-batches.
+        trips: of the loop over the micro-batches.
     """
 
-    def __init__(self, graph: Graph, repeats: int) -> None:
+    def __init__(self, graph: Graph, trips: int) -> None:
         self.graph = graph
-        self.repeats = repeats
+        self.trips = trips
         self.operations: list[Operation] = []
         self.tensors: dict[str, Tensor] = {}
         self._current: dict[str, str] = {}
@@ -72,7 +72,6 @@ class StepBuilder:
                 dict(roles or {}),
                 vector_ops,
                 partner,
-                1 if pass_ is Pass.UPDATE else self.repeats,
                 dict(touched or {}),
             )
         )
@@ -128,7 +127,7 @@ class StepBuilder:
 
         It is accumulated into over micro-batches, and when a parameter is used more than once.
         """
-        accumulates = self.repeats > 1 or parameter in self._gradients
+        accumulates = self.trips > 1 or parameter in self._gradients
         if parameter not in self._gradients:
             shape = self.value(parameter).shape
             self._gradients[parameter] = self.declare(f"{parameter}:grad", TensorKind.WEIGHT_GRAD, shape)

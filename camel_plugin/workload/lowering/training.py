@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 from camel_plugin.errors import UnknownNameError, WorkloadError
 from camel_plugin.spec.graph import Graph, InvertibleModule, Node, ReversibleBlock
-from camel_plugin.spec.step import Coverage, Pass, Step, TensorKind
+from camel_plugin.spec.step import Coverage, Pass, Step, TensorKind, over_samples
 from camel_plugin.workload.lowering.backward_rules import run_backward, run_forward
 from camel_plugin.workload.lowering.builder import StepBuilder
 from camel_plugin.workload.lowering.memory import peak_bytes
@@ -140,7 +140,10 @@ def _build(graph: Graph, recipe: _Recipe) -> Step:
     alive = {name for operation in b.operations for name in (*operation.reads, *operation.writes)}
     tensors = {name: tensor for name, tensor in b.tensors.items() if name in alive}
     sizes = (recipe.schedule, recipe.batch, recipe.micro_batch)
-    return Step(graph.network, *sizes, tuple(b.operations), tensors, coverage, bits=recipe.bits)
+    loop = [operation for operation in b.operations if operation.pass_ is not Pass.UPDATE]
+    updates = [operation for operation in b.operations if operation.pass_ is Pass.UPDATE]
+    body = (*over_samples(b.trips, loop), *updates)
+    return Step(graph.network, *sizes, body, tensors, coverage, bits=recipe.bits)
 
 
 def _loss(b: StepBuilder) -> None:

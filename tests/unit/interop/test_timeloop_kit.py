@@ -33,7 +33,7 @@ def test_every_operation_has_a_machine_and_a_problem(files, step):
     assert [row["operation"] for row in index] == [operation.name for operation in operations]
     for row, operation in zip(index, operations, strict=True):
         assert read_problem([(row["problem"], files[row["problem"]])]) == operation.problem
-        assert int(row["repeats"]) == operation.repeats
+        assert int(row["repeats"]) == step.trips(operation.name)
         assert row["architecture"] in files
 
 

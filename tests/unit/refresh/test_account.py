@@ -273,7 +273,7 @@ def test_every_live_row_is_refreshed_once_a_period(situation, period):
     for name, start, end in unrolled(work, cycles):
         time = end
         ticks[name] += sum(end // period - start // period for start, end in _phases(start, end, period))
-    assert time == sum(cycles[op.name] * op.repeats for op in work.operations)
+    assert time == sum(cycles[op.name] * work.trips(op.name) for op in work.operations)
 
     conventional = run("conventional", arch, work, cycles)
     assert conventional.refresh_count == pytest.approx(all_rows * sum(ticks.values()) / period)

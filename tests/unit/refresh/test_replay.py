@@ -18,7 +18,7 @@ def dram_words(placed):
     found = 0
     for op in placed.step.operations:
         traffic = operation_cost(placed.machine, placed.step, placed.placement, op, None).levels.get("dram")
-        found += (traffic.read_words + traffic.written_words) * op.repeats if traffic else 0
+        found += (traffic.read_words + traffic.written_words) * placed.step.trips(op.name) if traffic else 0
     return found
 
 

@@ -3,10 +3,11 @@ from schedule_builders import conv, mac, step, training_step, vector
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.schedule.liveness import groups, in_place, live_ranges
+from camel_plugin.spec.step import Group
 
 
 def test_the_micro_batch_is_one_group_and_the_updates_another():
-    assert groups(training_step()) == (range(0, 8), range(8, 10))
+    assert groups(training_step()) == (Group(range(0, 8), 4), Group(range(8, 10), 1))
 
 
 def test_a_value_lives_from_its_write_to_its_last_use():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, step, vector
+from schedule_replay import unrolled
 
 from camel_plugin.refresh.account import account
 from camel_plugin.refresh.lifetime import lifetimes
@@ -15,7 +16,7 @@ from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
 from camel_plugin.schedule.copies import MOVES, without_copies
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.liveness import groups
-from camel_plugin.schedule.order import ORDERS, ordered
+from camel_plugin.schedule.order import ORDERS, looped, ordered
 from camel_plugin.schedule.partition import _Model, best_cut, least_costs
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.timeline import make_timeline
@@ -48,21 +49,11 @@ def blocks(count=3, runs=4, words=12):
 
 
 def _back(partner, reads, writes, runs):
-    made = vector(f"{partner}:grad", reads, writes, 1, Pass.INPUT_GRAD, repeats=runs)
-    return type(made)(**{**made.__dict__, "partner": partner})
-
-
-def unrolled(work):
-    """(operation, micro-batch) in the order of execution; None for what runs once."""
-    for group in groups(work):
-        members = work.operations[group.start : group.stop]
-        for run in range(members[0].repeats):
-            for operation in members:
-                yield operation, run if operation.repeats > 1 else None
+    return vector(f"{partner}:grad", reads, writes, 1, Pass.INPUT_GRAD, repeats=runs, partner=partner)
 
 
 def names(work):
-    return [[work.operations[i].name for i in group] for group in groups(work)]
+    return [[work.operations[i].name for i in group.span] for group in groups(work)]
 
 
 def test_a_micro_batch_runs_through_the_network_unless_told_otherwise():
@@ -149,8 +140,8 @@ def random_steps(draw, runs=(1, 2, 3)):
 @given(random_steps(), st.sampled_from(ORDERS), st.integers(1, 60), st.integers(1, 20))
 def test_an_order_and_its_copies_can_be_undone(work, order, act, weight):
     undone = without_copies(plan(machine(act, weight), ordered(work, order)).step)
-    assert undone.tensors == work.tensors and undone.borders == ()
-    assert [op for op in undone.operations if op.repeats > 1] == [op for op in work.operations if op.repeats > 1]
+    assert undone.tensors == work.tensors and len(undone.body) == len(work.body)
+    assert looped(undone) == looped(work)
     assert sorted(op.name for op in undone.operations) == sorted(op.name for op in work.operations)
 
 
@@ -237,10 +228,8 @@ def test_no_value_is_overwritten_before_its_last_read_and_traffic_equals_a_repla
     placed = _placed(arch, work, order)
     costs = {op.name: operation_cost(arch, placed.step, placed.placement, op, None) for op in placed.step.operations}
     _, words = replay(placed, {name: cost.cycles for name, cost in costs.items()})
-    counted = sum(costs[op.name].levels["dram"].read_words * op.repeats for op in placed.step.operations
-                  if "dram" in costs[op.name].levels)  # fmt: skip
-    counted += sum(costs[op.name].levels["dram"].written_words * op.repeats for op in placed.step.operations
-                   if "dram" in costs[op.name].levels)  # fmt: skip
+    dram = [(costs[op.name].levels.get("dram"), placed.step.trips(op.name)) for op in placed.step.operations]
+    counted = sum((traffic.read_words + traffic.written_words) * runs for traffic, runs in dram if traffic)
     assert counted == words
 
 
@@ -309,15 +298,15 @@ def test_a_step_of_one_micro_batch_has_one_order(order):
 @settings(max_examples=60, deadline=None)
 @given(random_steps(), st.integers(1, 40), st.integers(1, 20))
 def test_the_best_cut_beats_every_other_by_its_own_measure(work, act, weight):
-    looped = [op for op in work.operations if op.repeats > 1]
-    if not looped:
+    repeated = looped(work)
+    if not repeated:
         return
     # No operation has a problem here, so the model may cut nowhere by itself: let it cut between any two operations.
-    model = _Model(machine(act, weight), work, looped, range(len(looped)))
-    costs = [model.costs(first) for first in range(len(looped))]
+    model = _Model(machine(act, weight), work, repeated, range(len(repeated)))
+    costs = [model.costs(first) for first in range(len(repeated))]
     least = min(
-        sum(costs[start][stop - start - 1] for start, stop in itertools.pairwise((0, *cuts, len(looped))))
-        for count in range(len(looped))
-        for cuts in itertools.combinations(range(1, len(looped)), count)
+        sum(costs[start][stop - start - 1] for start, stop in itertools.pairwise((0, *cuts, len(repeated))))
+        for count in range(len(repeated))
+        for cuts in itertools.combinations(range(1, len(repeated)), count)
     )
     assert least_costs(costs)[0] == pytest.approx(least)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_builders import CAMEL_REFRESH, conv, mac, machine, step, training_step, vector
+from schedule_replay import unrolled
 
 from camel_plugin.schedule.residency import operation_machine, place
 from camel_plugin.spec.machine import Machine
@@ -18,9 +19,7 @@ def replay(arch, work, placement):
     reads, writes and who comes later.
     """
     n = len(work.operations)
-    repeats = max(op.repeats for op in work.operations)
-    micro = [op for op in work.operations if op.repeats == repeats]
-    trace = micro * min(repeats, 2) + ([op for op in work.operations if op.repeats == 1] if repeats > 1 else [])
+    trace = [op for op, run in unrolled(work) if run in (None, 0, 1)]
     uses = [set(op.reads) | set(op.writes) for op in trace]
     row_words = {s.name: s.width_bits / s.datawidth_bits for s in arch.storages}
     persistent = {t.name for t in work.tensors.values() if t.kind in ("weight", "optimizer_state")}

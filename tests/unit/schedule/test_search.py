@@ -9,7 +9,7 @@ from camel_plugin.errors import UnknownNameError
 from camel_plugin.result import Totals, run_totals
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.estimate import estimate
-from camel_plugin.schedule.order import ORDERS, ordered
+from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.search import micro_batches, note, search, tried
 
@@ -40,7 +40,7 @@ def test_the_most_promising_comes_first_and_equal_orders_once():
     assert values == sorted(values)
     # With one micro-batch all orders are one.
     assert sum(candidate.micro_batch == 8 for candidate in found) <= 1
-    assert len({(c.micro_batch, c.plan.step.borders) for c in found}) == len(found)
+    assert len({(c.micro_batch, tuple(loops(c.plan.step))) for c in found}) == len(found)
 
 
 def test_the_search_stops_when_larger_micro_batches_promise_less():
@@ -90,7 +90,7 @@ def test_the_estimate_is_a_bound_that_vector_operations_meet(act, weight, order)
     # Each tensor moves once: closed form and account must count the same words; cycles round up.
     placed = plan(machine(act, weight), ordered(chain(2), order))
     costs = [
-        (operation_cost(placed.machine, placed.step, placed.placement, op, None), op.repeats)
+        (operation_cost(placed.machine, placed.step, placed.placement, op, None), placed.step.trips(op.name))
         for op in placed.step.operations
     ]
     found = estimate(placed)

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from schedule_builders import training_step
+from schedule_replay import unrolled as in_order
 
 from camel_plugin.schedule.timeline import make_timeline
 
@@ -9,12 +10,9 @@ from camel_plugin.schedule.timeline import make_timeline
 def unrolled(work, cycles):
     """Every run of every operation, one after the other."""
     runs, time = [], 0
-    for repeats in dict.fromkeys(op.repeats for op in work.operations):
-        group = [op for op in work.operations if op.repeats == repeats]
-        for _ in range(repeats):
-            for op in group:
-                runs.append((op.name, time, time + cycles[op.name]))
-                time += cycles[op.name]
+    for operation, _ in in_order(work):
+        runs.append((operation.name, time, time + cycles[operation.name]))
+        time += cycles[operation.name]
     return runs
 
 

@@ -188,8 +188,8 @@ def test_weight_gradients_accumulate_over_micro_batches_and_uses():
         [op.writes[0] in op.reads for op in step.operations if op.pass_ is Pass.WEIGHT_GRAD] for step in (one, many)
     ]
     assert accumulating == [[False, True], [True, True]]
-    assert {op.repeats for op in many.operations if op.pass_ is not Pass.UPDATE} == {4}
-    assert [op.repeats for op in many.operations if op.pass_ is Pass.UPDATE] == [1]
+    assert {many.trips(op.name) for op in many.operations if op.pass_ is not Pass.UPDATE} == {4}
+    assert [many.trips(op.name) for op in many.operations if op.pass_ is Pass.UPDATE] == [1]
 
 
 @pytest.mark.parametrize(("optimizer", "states"), [("sgd", 0), ("momentum", 1), ("adam", 2), ("adamw", 2)])
