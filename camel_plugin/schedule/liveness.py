@@ -68,14 +68,14 @@ def live_ranges(step: Step) -> dict[str, LiveRange]:
     group (accumulated into from its first use on, or used by another group) lives through the whole group.
 
     Raises:
-        WorkloadError: an operation names an unknown tensor, or reads a value that nothing wrote.
+        WorkloadError: an operation names an unknown tensor, or reads a value that nothing wrote; loops inside loops.
     """
+    group_of = {index: group for group in groups(step) for index in group.span}
     uses: dict[str, list[int]] = {}
     for index, operation in enumerate(step.operations):
         for name in dict.fromkeys(operation.reads + operation.writes):
             _check_use(step, operation, name, first_use=name not in uses)
             uses.setdefault(name, []).append(index)
-    group_of = {index: group for group in groups(step) for index in group.span}
     return {name: _range(step, name, indices, group_of) for name, indices in uses.items()}
 
 
