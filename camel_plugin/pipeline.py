@@ -27,7 +27,6 @@ from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.files.v04.mapping_file import write_mapping
 from camel_plugin.interop.specs import machine_files, problem_files
-from camel_plugin.mapspace.padding import with_bounds
 from camel_plugin.plugins import load
 from camel_plugin.refresh.account import account
 from camel_plugin.refresh.duty import duties
@@ -46,12 +45,12 @@ from camel_plugin.result import (
 )
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.formats import format_notes, in_words
-from camel_plugin.schedule.placement import Placement
-from camel_plugin.schedule.plan import Plan
+from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
 from camel_plugin.schedule.search import note as search_note
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.plan import ChosenMapping, Plan
 from camel_plugin.spec.step import Operation, Step
 from camel_plugin.workload.capture.inputs import InputTensor
 from camel_plugin.workload.network import Network
@@ -233,13 +232,12 @@ class _Plan:
 
     def jobs(self, policy: RefreshPolicy | None) -> list[Job]:
         """Every problem with the machine to map it on; the mapper weighs refresh by ``policy`` if there is one."""
-        machine, placement = self.plan.machine, self.plan.placement
         known = duties(self.plan, policy) if policy else {}
         return [
             Job(
-                operation_machine(machine, placement, operation).with_duties(known.get(operation.name, {})),
+                operation_machine(self.plan, operation).with_duties(known.get(operation.name, {})),
                 operation.problem,
-                f"{machine.name}: {operation.name}",
+                f"{self.plan.machine.name}: {operation.name}",
             )
             for operation in self.mapped
             if operation.problem is not None
@@ -248,21 +246,17 @@ class _Plan:
     def result(
         self, mapped: Sequence[MapResult], policy: RefreshPolicy, engine: str, settings: Mapping[str, Any]
     ) -> StepResult:
-        machine, placement = self.plan.machine, self.plan.placement
         found = {operation.name: result for operation, result in zip(self.mapped, mapped, strict=True)}
-        step = _as_mapped(self.plan.step, found)
+        chosen = {name: ChosenMapping(result.mapping, result.padded) for name, result in found.items()}
+        plan = replace(self.plan, mappings=chosen)
+        machine, step = plan.machine, plan.step
         costs = {
             operation.name: operation_cost(
-                machine,
-                step,
-                placement,
-                operation,
-                found[operation.name].evaluation if operation.name in found else None,
+                plan, operation, found[operation.name].evaluation if operation.name in found else None
             )
             for operation in step.operations
         }
-        mappings = {name: result.mapping for name, result in found.items()}
-        accounts = account(machine, step, placement, costs, mappings, policy)
+        accounts = account(plan, costs, policy)
         lifetimes = [_lifetimes(level) for level in accounts.lifetimes]
         operations = [
             _operation_result(machine, operation, entry, step.trips(operation.name), found.get(operation.name))
@@ -277,7 +271,7 @@ class _Plan:
             versions=_versions(machine, self.plan.step),
             totals=total(
                 operations,
-                peak_onchip_bytes=sum(placement.peak_bytes.values()),
+                peak_onchip_bytes=sum(peak_bytes(plan).values()),
                 area_m2=machine.area_m2,
             ),
             operations=operations,
@@ -297,26 +291,14 @@ class _Plan:
             coverage=asdict(step.coverage),
             notes=[
                 *format_notes(machine, step),
-                *_notes(machine, placement),
-                *_padding_notes(self.plan.step, step),
+                *_spill_notes(plan),
+                *_padding_notes(plan),
                 *(note for level in lifetimes for note in level_notes(level)),
             ],
             lifetimes=lifetimes,
             unconfirmed=machine.unconfirmed,
             published=machine.published,
         )
-
-
-def _as_mapped(step: Step, found: Mapping[str, MapResult]) -> Step:
-    """``step`` with the problems as they were mapped, padded ones with the bounds of the mapping."""
-    padded = {name: result.padded for name, result in found.items() if result.padded}
-
-    def mapped(operation: Operation) -> Operation:
-        if operation.problem is None or operation.name not in padded:
-            return operation
-        return replace(operation, problem=with_bounds(operation.problem, padded[operation.name]))
-
-    return step.changed(mapped)
 
 
 def _operation_result(
@@ -387,12 +369,11 @@ def _lifetimes(level: LevelLifetimes) -> dict[str, Any]:
     }
 
 
-def _padding_notes(true: Step, padded: Step) -> list[str]:
-    trips = [true.trips(operation.name) for operation in true.operations]
+def _padding_notes(plan: Plan) -> list[str]:
     pairs = [
-        (a.macs * n, b.macs * n)
-        for a, b, n in zip(true.operations, padded.operations, trips, strict=True)
-        if a.problem != b.problem
+        (operation.macs * plan.step.trips(operation.name), problem.macs * plan.step.trips(operation.name))
+        for operation in plan.step.operations
+        if (problem := plan.mapped_problem(operation)) is not None and problem != operation.problem
     ]
     if not pairs:
         return []
@@ -400,11 +381,13 @@ def _padding_notes(true: Step, padded: Step) -> list[str]:
     return [f"{len(pairs)} operations are mapped on padded sizes: {added:.1%} more MACs there, not counted as work"]
 
 
-def _notes(machine: Machine, placement: Placement) -> list[str]:
-    if not placement.spills:
+def _spill_notes(plan: Plan) -> list[str]:
+    if not plan.reasons:
         return []
-    largest = max(placement.spills, key=lambda spill: spill.bytes)
+    outermost = plan.machine.storages[0]
+    sizes = {name: outermost.bits(plan.step.tensors[name].words()) / 8 for name in plan.reasons}
+    largest = max(sizes, key=lambda name: sizes[name])
     return [
-        f"{len(placement.spills)} of {len(placement.homes)} tensors rest in {machine.storages[0].name}; "
-        f"the largest is {largest.tensor} ({largest.bytes:.0f} bytes: {largest.reason})"
+        f"{len(sizes)} of {len(plan.ranges)} tensors rest in {outermost.name}; "
+        f"the largest is {largest} ({sizes[largest]:.0f} bytes: {plan.reasons[largest]})"
     ]

@@ -27,11 +27,11 @@ RULES = {
 def main(arch: str = "camel", net: str = "revresnet") -> None:
     """Print the table."""
     step, machine = load_network(net).step(), load_machine(arch)
-    placement = place(machine, step)
+    plan = place(machine, step)
     jobs, repeats = [], []
     for operation in step.operations:
         if operation.problem is not None:
-            jobs.append(Job(operation_machine(machine, placement, operation), operation.problem, operation.name))
+            jobs.append(Job(operation_machine(plan, operation), operation.problem, operation.name))
             repeats.append(step.trips(operation.name))
     found = map_all("native", jobs, objective=Objective.EDP, budget_s=60.0, cache=Cache(default_folder()))
     first: tuple[float, ...] = ()

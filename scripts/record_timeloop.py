@@ -38,13 +38,13 @@ def main() -> None:
     arguments.add_argument("archive", type=Path)
     options = arguments.parse_args()
     machine, step = load_machine(options.arch), load_network(options.net).step()
-    placement = place(machine, step)
+    plan = place(machine, step)
     with tempfile.TemporaryDirectory() as folder:
         done: set[str] = set()
         for operation in step.operations:
             if operation.problem is None:
                 continue
-            narrowed = operation_machine(machine, placement, operation)
+            narrowed = operation_machine(plan, operation)
             key = content_key(narrowed.nodes, narrowed.homes, operation.problem)
             if key in done:
                 continue

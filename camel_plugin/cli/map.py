@@ -45,7 +45,7 @@ def map_command(
     from camel_plugin.engine.native import NativeEngine
     from camel_plugin.files.v04 import read_machine, read_problem, write_mapping
     from camel_plugin.files.v04.problem_file import write_problem
-    from camel_plugin.mapspace.padding import map_padded, with_bounds
+    from camel_plugin.mapspace.padding import map_padded
     from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties
 
@@ -62,7 +62,7 @@ def map_command(
         engine = NativeEngine(progress=progress, keep_on_interrupt=True)
         find = partial(map_padded, engine) if pad else engine.map
         result = find(machine, layer, Objective(objective.value), budget)
-    mapped = with_bounds(layer, result.padded)
+    mapped = layer.with_bounds(result.padded)
     text = write_mapping(result.mapping, machine, mapped)
     stats = map_json(result, text)
     if out is not None:

@@ -68,7 +68,7 @@ def timeloop_files(machine: Machine, step: Step | None = None) -> dict[str, str]
 
 def _operation_files(machine: Machine, step: Step, problems: str) -> dict[str, str]:
     """The machine as it is left for each operation, each distinct one once, and their index."""
-    placement = place(machine, step)
+    plan = place(machine, step)
     problem_of = {row["operation"]: row["problem"] for row in csv.DictReader(io.StringIO(problems))}
     paths: dict[str, str] = {}
     index = io.StringIO()
@@ -77,7 +77,7 @@ def _operation_files(machine: Machine, step: Step, problems: str) -> dict[str, s
     for operation in step.operations:
         if operation.problem is None:
             continue
-        text = write_architecture(limited(operation_machine(machine, placement, operation)), operation.problem)
+        text = write_architecture(limited(operation_machine(plan, operation)), operation.problem)
         path = paths.setdefault(text, f"timeloop/operations/{len(paths):03d}.yaml")
         rows.writerow([operation.name, path, problem_of[operation.name], step.trips(operation.name)])
     return {**{path: text for text, path in paths.items()}, "timeloop/operations.csv": index.getvalue()}

@@ -7,7 +7,7 @@ multiply-accumulates. A ceiling split of a bound is a perfect split of a padded 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from camel_plugin.engine.base import Engine, MapResult, Objective
@@ -26,11 +26,6 @@ WORTH = 0.95
 
 AWKWARD = 7
 """Primes from here on are awkward in a bound that has no other factor than 2 beside them."""
-
-
-def with_bounds(problem: Problem, bounds: Mapping[str, int]) -> Problem:
-    """``problem`` with some bounds (dimension -> bound) replaced."""
-    return replace(problem, bounds=tuple(bounds.get(dim, bound) for dim, bound in problem.size.items()))
 
 
 def map_padded(engine: Engine, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:

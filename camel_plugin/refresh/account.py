@@ -18,11 +18,8 @@ from camel_plugin.refresh.lifetime import lifetimes
 from camel_plugin.refresh.policies.base import RefreshPolicy
 from camel_plugin.refresh.remedies import LevelLifetimes, level_lifetimes
 from camel_plugin.schedule.cost import LevelTraffic, OperationCost
-from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.timeline import make_timeline
-from camel_plugin.spec.machine import Machine
-from camel_plugin.spec.mapping import Mapping as LoopMapping
-from camel_plugin.spec.step import Step
+from camel_plugin.spec.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -66,22 +63,12 @@ class StepAccount:
         return math.fsum(operation.energy_J for operation in self.operations)
 
 
-def account(
-    machine: Machine,
-    step: Step,
-    placement: Placement,
-    costs: Mapping[str, OperationCost],
-    mappings: Mapping[str, LoopMapping],
-    policy: RefreshPolicy,
-) -> StepAccount:
+def account(plan: Plan, costs: Mapping[str, OperationCost], policy: RefreshPolicy) -> StepAccount:
     """Put the costs of all operations on a timeline and add what refresh costs under ``policy``.
 
     Args:
-        machine: as specified.
-        step: the step.
-        placement: homes of its tensors.
+        plan: the step with homes and mappings.
         costs: of one run of every operation.
-        mappings: of every multiply-accumulate operation.
         policy: which rows are refreshed.
 
     Raises:
@@ -90,9 +77,9 @@ def account(
     waits: dict[str, dict[str, int]] = {name: {} for name in costs}
     while True:
         cycles = {name: max([costs[name].cycles, *waits[name].values()]) for name in costs}
-        timeline = make_timeline(step, cycles)
-        data = lifetimes(machine, step, placement, mappings, timeline)
-        levels = {activity.storage.name: activity for activity in activities(machine, step, placement, timeline, data)}
+        timeline = make_timeline(plan.step, cycles)
+        data = lifetimes(plan, timeline)
+        levels = {activity.storage.name: activity for activity in activities(plan, timeline, data)}
         refreshed = {level: policy.refresh(activity) for level, activity in levels.items()}
         longer = {
             (name, level): wait
@@ -104,12 +91,12 @@ def account(
             break
         for (name, level), wait in longer.items():
             waits[name][level] = wait
-    ledger = Ledger(machine, step, timeline, data, levels, refreshed, waits, policy.restores)
+    ledger = Ledger(plan, timeline, data, levels, refreshed, waits, policy.restores)
     return StepAccount(
-        tuple(ledger.operation(operation, costs[operation.name]) for operation in step.operations),
+        tuple(ledger.operation(operation, costs[operation.name]) for operation in plan.step.operations),
         tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
         policy.name,
-        tuple(level_lifetimes(machine, step, placement, activity, costs) for activity in levels.values()),
+        tuple(level_lifetimes(plan, activity, costs) for activity in levels.values()),
     )
 
 

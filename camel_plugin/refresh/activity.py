@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from camel_plugin.components.base import Refresh
 from camel_plugin.refresh.lifetime import Lifetime
-from camel_plugin.schedule.banks import Block, banks_of
-from camel_plugin.schedule.placement import Placement
+from camel_plugin.schedule.banks import banks_of
 from camel_plugin.schedule.timeline import Timeline
-from camel_plugin.spec.machine import Machine, Storage
-from camel_plugin.spec.step import Step
+from camel_plugin.spec.machine import Storage
+from camel_plugin.spec.plan import Block, Plan
 
 
 @dataclass(frozen=True)
@@ -76,21 +75,17 @@ class LevelActivity:
         return self.refresh.availability(share, self.cycle_s, self.storage.name)
 
 
-def activities(
-    machine: Machine, step: Step, placement: Placement, timeline: Timeline, data: tuple[Lifetime, ...]
-) -> tuple[LevelActivity, ...]:
+def activities(plan: Plan, timeline: Timeline, data: tuple[Lifetime, ...]) -> tuple[LevelActivity, ...]:
     """The activity of every eDRAM level.
 
     Args:
-        machine: as specified.
-        step: the step.
-        placement: homes of its tensors.
+        plan: the placed step.
         timeline: of the step.
         data: lifetimes of all tensors and tiles.
     """
     return tuple(
-        _activity(machine, storage, storage.refresh, step, placement, timeline, data)
-        for storage in machine.storages
+        _activity(plan, storage, storage.refresh, timeline, data)
+        for storage in plan.machine.storages
         if storage.refresh is not None
     )
 
@@ -110,13 +105,7 @@ def _banks(storage: Storage, refresh: Refresh, blocks: Sequence[Block], tile_wor
 
 
 def _activity(
-    machine: Machine,
-    storage: Storage,
-    refresh: Refresh,
-    step: Step,
-    placement: Placement,
-    timeline: Timeline,
-    data: tuple[Lifetime, ...],
+    plan: Plan, storage: Storage, refresh: Refresh, timeline: Timeline, data: tuple[Lifetime, ...]
 ) -> LevelActivity:
     here = tuple(lifetime for lifetime in data if lifetime.level == storage.name)
     residents = {lifetime.tensor: number for number, lifetime in enumerate(here) if not lifetime.staged}
@@ -127,10 +116,10 @@ def _activity(
 
     live: dict[str, tuple[int, int]] = {}
     holders: dict[str, tuple[int, ...]] = {}
-    for operation in step.operations:
-        names = placement.residents(storage.name, operation.name)
+    for operation in plan.step.operations:
+        names = plan.residents(storage.name, operation.name)
         present = [residents[name] for name in names] + tiles.get(operation.name, [])
-        blocks = [placement.blocks[name] for name in names]
+        blocks = [plan.blocks[name] for name in names]
         words = sum(here[number].words for number in tiles.get(operation.name, ()))
         holders[operation.name] = tuple(present)
         live[operation.name] = (
@@ -138,5 +127,5 @@ def _activity(
             max((here[number].instances for number in present), default=0),
         )
     return LevelActivity(
-        storage, refresh, machine.instances(storage.name), machine.cycle_s, timeline, here, live, holders
+        storage, refresh, plan.machine.instances(storage.name), plan.machine.cycle_s, timeline, here, live, holders
     )

@@ -14,9 +14,9 @@ from camel_plugin.refresh.activity import LevelActivity, activities
 from camel_plugin.refresh.lifetime import lifetimes
 from camel_plugin.refresh.policies.base import RefreshPolicy
 from camel_plugin.schedule.estimate import estimated_cycles
-from camel_plugin.schedule.plan import Plan
 from camel_plugin.schedule.timeline import Slot, Timeline, make_timeline
 from camel_plugin.spec.machine import Machine, RefreshDuty
+from camel_plugin.spec.plan import Plan
 
 QUANTA = 4
 """Rows under refresh are rounded to this fraction of a level, so that distinct problems stay few."""
@@ -26,13 +26,13 @@ def duties(plan: Plan, policy: RefreshPolicy) -> dict[str, dict[str, RefreshDuty
     """Operation -> eDRAM level -> what the policy refreshes there for the residents.
 
     Args:
-        plan: the placed step.
+        plan: the placed step, not mapped yet.
         policy: which rows are refreshed.
     """
     timeline = make_timeline(plan.step, estimated_cycles(plan))
-    data = lifetimes(plan.machine, plan.step, plan.placement, {}, timeline)
+    data = lifetimes(plan, timeline)
     found: dict[str, dict[str, RefreshDuty]] = {operation.name: {} for operation in plan.step.operations}
-    for activity in activities(plan.machine, plan.step, plan.placement, timeline, data):
+    for activity in activities(plan, timeline, data):
         for operation, duty in _of_level(activity, policy).items():
             found[operation][activity.storage.name] = duty
     return found

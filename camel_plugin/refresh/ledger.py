@@ -12,8 +12,8 @@ from camel_plugin.refresh.lifetime import Lifetime, Rule
 from camel_plugin.refresh.policies.base import LevelRefresh
 from camel_plugin.schedule.cost import LevelTraffic, OperationCost, dram_standby_W, leakage_W
 from camel_plugin.schedule.timeline import Timeline
-from camel_plugin.spec.machine import Machine
-from camel_plugin.spec.step import PERSISTENT_KINDS, Operation, Step
+from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.step import PERSISTENT_KINDS, Operation
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,7 @@ class Ledger:
     """Everything known once the timeline stands still; writes the accounts.
 
     Attributes:
-        machine: as specified.
-        step: the step.
+        plan: the step with homes and mappings.
         timeline: with all stalls.
         lifetimes: of all tensors and tiles.
         levels: what each eDRAM level holds.
@@ -136,8 +135,7 @@ class Ledger:
         restores: the policy keeps old data alive.
     """
 
-    machine: Machine
-    step: Step
+    plan: Plan
     timeline: Timeline
     lifetimes: tuple[Lifetime, ...]
     levels: Mapping[str, LevelActivity]
@@ -147,8 +145,8 @@ class Ledger:
 
     def operation(self, operation: Operation, cost: OperationCost) -> OperationAccount:
         """All runs of an operation."""
-        name, repeats = operation.name, self.step.trips(operation.name)
-        slot, cycle_s = self.timeline.slots[name], self.machine.cycle_s
+        name, repeats = operation.name, self.plan.step.trips(operation.name)
+        slot, cycle_s = self.timeline.slots[name], self.plan.machine.cycle_s
         latency_s = slot.cycles * repeats * cycle_s
         standby_s = (slot.cycles - cost.cycles) * repeats * cycle_s
         stalled = slot.cycles > cost.cycles
@@ -167,9 +165,9 @@ class Ledger:
             macs=macs,
             compute_J=cost.compute_J * repeats,
             dynamic_J={level: energy * repeats for level, energy in cost.dynamic_J.items()},
-            leakage_J=leakage_W(self.machine) * latency_s,
+            leakage_J=leakage_W(self.plan.machine) * latency_s,
             refresh_J={level: rows[level] * self.levels[level].refresh.row_energy_J for level in rows},
-            dram_J=cost.dram_J * repeats + dram_standby_W(self.machine) * standby_s,
+            dram_J=cost.dram_J * repeats + dram_standby_W(self.plan.machine) * standby_s,
             refresh_count=sum(rows.values()),
             dram_read_bytes=cost.dram_read_bytes * repeats,
             dram_written_bytes=cost.dram_written_bytes * repeats,
@@ -185,14 +183,14 @@ class Ledger:
     def tensor(self, lifetime: Lifetime) -> TensorAccount:
         """A tensor at its home."""
         name = lifetime.tensor
-        home = self.machine.storage(lifetime.level)
+        home = self.plan.machine.storage(lifetime.level)
         return TensorAccount(
             name=name,
             home=home.name,
             bytes=home.bits(lifetime.words) / 8,
             produced_by=self._producer(name),
             last_used_by=lifetime.operation,
-            lifetime_s=lifetime.cycles * self.machine.cycle_s,
+            lifetime_s=lifetime.cycles * self.plan.machine.cycle_s,
             refreshes=self._refreshes(lifetime),
             rule=lifetime.rule,
         )
@@ -201,7 +199,7 @@ class Ledger:
         return DataLifetime(
             tensor=lifetime.tensor,
             level=lifetime.level,
-            lifetime_s=lifetime.cycles * self.machine.cycle_s,
+            lifetime_s=lifetime.cycles * self.plan.machine.cycle_s,
             retention_s=self.levels[lifetime.level].refresh.retention_s,
             refreshes=self._refreshes(lifetime),
             corrupted_share=self._lost(lifetime),
@@ -218,7 +216,7 @@ class Ledger:
         activity = self.levels.get(lifetime.level)
         if activity is None or self.restores or math.isinf(activity.refresh.retention_median_s):
             return 0.0
-        return failed_fraction(activity.refresh, lifetime.cycles * self.machine.cycle_s)
+        return failed_fraction(activity.refresh, lifetime.cycles * self.plan.machine.cycle_s)
 
     def _corrupted_share(self, operation: Operation) -> float:
         """Expected share of lost bits among the eDRAM data that an operation reads, each at its oldest."""
@@ -233,6 +231,6 @@ class Ledger:
 
     def _producer(self, name: str) -> str | None:
         """First operation that writes a tensor which does not exist before the step."""
-        if self.step.tensors[name].kind in PERSISTENT_KINDS:
+        if self.plan.step.tensors[name].kind in PERSISTENT_KINDS:
             return None
-        return next((operation.name for operation in self.step.operations if name in operation.writes), None)
+        return next((operation.name for operation in self.plan.step.operations if name in operation.writes), None)

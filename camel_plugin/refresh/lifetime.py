@@ -17,11 +17,9 @@ from enum import StrEnum
 from itertools import groupby
 
 from camel_plugin.engine.native.tile_times import tile_time
-from camel_plugin.schedule.liveness import LiveRange, live_ranges, persistent, users
-from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.timeline import Timeline, make_timeline
-from camel_plugin.spec.machine import Machine
-from camel_plugin.spec.mapping import Mapping as LoopMapping
+from camel_plugin.spec.liveness import LiveRange, live_ranges, persistent, users
+from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation, Step
 
 
@@ -85,24 +83,22 @@ class Lifetime:
         return max((span.cycles for span in self.spans), default=0)
 
 
-def lifetimes(
-    machine: Machine, step: Step, placement: Placement, mappings: Mapping[str, LoopMapping], timeline: Timeline
-) -> tuple[Lifetime, ...]:
+def lifetimes(plan: Plan, timeline: Timeline) -> tuple[Lifetime, ...]:
     """Lifetimes of every tensor at its home, and of every tile that an eDRAM level stages.
 
     What an operation without a mapping writes counts from its start, and it stages nothing.
     """
-    uses = users(step)
-    written = _written(machine, step, placement, mappings, timeline)
+    uses = users(plan.step)
+    written = _written(plan, timeline)
     resident = [
-        _resident(step, home, placement.words[name], placement.ranges[name], timeline, name, uses[name], written)
-        for name, home in placement.homes.items()
+        _resident(plan.step, home, plan.words[name], plan.ranges[name], timeline, name, uses[name], written)
+        for name, home in plan.home_levels.items()
     ]
     staged = (
-        _staged(machine, placement, mappings[operation.name], timeline, operation, level.name)
-        for operation in step.operations
-        if operation.name in mappings
-        for level in machine.storages
+        _staged(plan, timeline, operation, level.name)
+        for operation in plan.step.operations
+        if operation.name in plan.mappings
+        for level in plan.machine.storages
         if level.refresh is not None
     )
     return (*resident, *(lifetime for found in staged for lifetime in found))
@@ -125,24 +121,23 @@ def resting_cycles(step: Step, cycles: Mapping[str, int]) -> dict[str, int]:
     return {lifetime.tensor: lifetime.cycles for lifetime in found}
 
 
-def _written(
-    machine: Machine, step: Step, placement: Placement, mappings: Mapping[str, LoopMapping], timeline: Timeline
-) -> dict[tuple[str, str], int]:
+def _written(plan: Plan, timeline: Timeline) -> dict[tuple[str, str], int]:
     """(operation, tensor) -> cycle of its first run from which on final values may stand in the tensor's home.
 
     While a reduction loop sweeps over the tensor again and again, every value is rewritten by the last sweep.
     """
     times = {}
-    for operation in step.operations:
+    for operation in plan.step.operations:
         slot = timeline.slots[operation.name]
         for name in operation.writes:
             times[operation.name, name] = slot.start
-        if operation.problem is None or operation.name not in mappings:
+        problem, chosen = plan.mapped_problem(operation), plan.mappings.get(operation.name)
+        if problem is None or chosen is None:
             continue
+        homes = plan.operand_homes(operation)
         for dataspace, name in operation.roles.items():
-            home = placement.operation_homes[operation.name].get(dataspace)
-            if home is not None and operation.problem.dataspace(dataspace).read_write:
-                sweep = tile_time(machine, operation.problem, mappings[operation.name], home, dataspace).unrestored
+            if dataspace in homes and problem.dataspace(dataspace).read_write:
+                sweep = tile_time(plan.machine, problem, chosen.mapping, homes[dataspace], dataspace).unrestored
                 times[operation.name, name] = slot.start + int((1 - sweep) * slot.cycles)
     return times
 
@@ -228,21 +223,20 @@ def _carried(
     return tuple(span for span in spans if span.times and span.cycles > 0)
 
 
-def _staged(
-    machine: Machine, placement: Placement, mapping: LoopMapping, timeline: Timeline, operation: Operation, level: str
-) -> list[Lifetime]:
+def _staged(plan: Plan, timeline: Timeline, operation: Operation, level: str) -> list[Lifetime]:
     """Tiles that pass through ``level``; one after the other they fill the operation."""
-    assert operation.problem is not None
+    problem, mapping = plan.mapped_problem(operation), plan.mappings[operation.name].mapping
+    assert problem is not None
     slot = timeline.slots[operation.name]
     found = []
     for dataspace, name in operation.roles.items():
-        if dataspace not in mapping.at(level).keep or placement.homes[name] == level:
+        if dataspace not in mapping.at(level).keep or plan.home_levels[name] == level:
             continue
-        tile = tile_time(machine, operation.problem, mapping, level, dataspace)
+        tile = tile_time(plan.machine, problem, mapping, level, dataspace)
         cycles = max(1, round(tile.unrestored * slot.cycles))
         span = Span(slot.start, cycles, slot.repeats * max(1, slot.cycles // cycles))
-        read_write = operation.problem.dataspace(dataspace).read_write
+        read_write = problem.dataspace(dataspace).read_write
         rule = Rule.PARTIAL_SUM if read_write else Rule.TILE
-        words = math.ceil(tile.words * placement.words_per_value[name])
+        words = math.ceil(tile.words * plan.step.tensors[name].words_per_value)
         found.append(Lifetime(name, level, operation.name, True, words, tile.instances, (span,), rule))
     return found

@@ -19,8 +19,10 @@ from camel_plugin.refresh.lifetime import Lifetime, resting_cycles
 from camel_plugin.schedule.copies import without_copies
 from camel_plugin.schedule.cost import OperationCost
 from camel_plugin.schedule.order import ORDERS, ordered
-from camel_plugin.schedule.placement import Placement
+from camel_plugin.schedule.residency import spared_J
+from camel_plugin.spec.liveness import users
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import PERSISTENT_KINDS, Operation, Step, TensorKind
 
 EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0, math.inf)
@@ -79,23 +81,15 @@ class LevelLifetimes:
     outliving: tuple[Remedy, ...]
 
 
-def level_lifetimes(
-    machine: Machine,
-    step: Step,
-    placement: Placement,
-    activity: LevelActivity,
-    costs: Mapping[str, OperationCost],
-) -> LevelLifetimes:
+def level_lifetimes(plan: Plan, activity: LevelActivity, costs: Mapping[str, OperationCost]) -> LevelLifetimes:
     """The report of one level.
 
     Args:
-        machine: as specified.
-        step: the step.
-        placement: homes of its tensors.
+        plan: the placed step.
         activity: what the level holds.
         costs: of one run of every operation, refresh left out.
     """
-    written = dict.fromkeys(EDGES, 0.0)
+    machine, step, written = plan.machine, plan.step, dict.fromkeys(EDGES, 0.0)
     worst: dict[str, Lifetime] = {}
     rows: Counter[str] = Counter()
     refreshes: Counter[str] = Counter()
@@ -110,17 +104,19 @@ def level_lifetimes(
             worst[data.tensor] = data
     total = sum(written.values()) or 1.0
     by_order = _by_order(step, activity) if any(refreshes.values()) else {}
+    here = {name for name, home in plan.homes.items() if home.level == activity.storage.name}
+    uses = users(step)
     remedies = [
         Remedy(
             tensor=name,
-            resident=placement.homes[name] == activity.storage.name,
-            spared_J=placement.spared_J[name] if placement.homes[name] == activity.storage.name else 0.0,
+            resident=name in here,
+            spared_J=spared_J(machine, step, uses[name], name) if name in here else 0.0,
             lifetime_s=worst[name].cycles * machine.cycle_s,
             rows=rows[name],
             row_refreshes=count,
             refresh_J=count * activity.refresh.row_energy_J,
             temperature_C=_temperature(machine, activity, worst[name].cycles),
-            micro_batch=_micro_batch(machine, step, placement, activity, worst[name]),
+            micro_batch=_micro_batch(plan, activity, worst[name]),
             order=None if worst[name].staged else _order(activity, by_order, name),
             array=_array(machine, activity, costs, worst[name]),
         )
@@ -157,18 +153,16 @@ def _during(activity: LevelActivity, data: Lifetime) -> list[tuple[float, str]]:
     ]
 
 
-def _micro_batch(
-    machine: Machine, step: Step, placement: Placement, activity: LevelActivity, data: Lifetime
-) -> int | None:
+def _micro_batch(plan: Plan, activity: LevelActivity, data: Lifetime) -> int | None:
     """The largest divisor of the batch with which the data die in time, if time goes with samples."""
+    step = plan.step
     sizes = [size for size in range(step.micro_batch - 1, 0, -1) if step.batch % size == 0]
     if not sizes:
         return None
     operations = {operation.name: operation for operation in step.operations}
     slots = activity.timeline.slots
     during = [
-        (share, slots[name].cycles, _sampleless(machine, step, placement, operations[name]))
-        for share, name in _during(activity, data)
+        (share, slots[name].cycles, _sampleless(plan, operations[name])) for share, name in _during(activity, data)
     ]
 
     def lasts(size: int) -> float:
@@ -177,16 +171,16 @@ def _micro_batch(
     return next((size for size in sizes if lasts(size) < activity.period_cycles), None)
 
 
-def _sampleless(machine: Machine, step: Step, placement: Placement, operation: Operation) -> float:
+def _sampleless(plan: Plan, operation: Operation) -> float:
     """Cycles of a run however few samples it has: parameters and their gradients pass from and to their homes."""
     busiest = 0.0
     for names, port in ((operation.reads, "read_bandwidth"), (operation.writes, "write_bandwidth")):
         words: Counter[str] = Counter()
         for name in dict.fromkeys(names):
-            if step.tensors[name].kind in SAMPLELESS:
-                words[placement.homes[name]] += step.tensors[name].words(operation.touched.get(name))
+            if plan.step.tensors[name].kind in SAMPLELESS:
+                words[plan.home_levels[name]] += plan.step.tensors[name].words(operation.touched.get(name))
         for home, moved in words.items():
-            bandwidth = getattr(machine.storage(home), port)
+            bandwidth = getattr(plan.machine.storage(home), port)
             busiest = max(busiest, moved / bandwidth if bandwidth else 0.0)
     return busiest
 

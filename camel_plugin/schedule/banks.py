@@ -9,28 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.schedule.liveness import LiveRange
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive rows that a resident holds while it lives.
-
-    Attributes:
-        name: of the tensor.
-        start: first row.
-        stop: row after the last one.
-        live: when it lives.
-    """
-
-    name: str
-    start: int
-    stop: int
-    live: LiveRange
+from camel_plugin.spec.liveness import LiveRange
+from camel_plugin.spec.plan import Block
 
 
 class Rows:

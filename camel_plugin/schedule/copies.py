@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from camel_plugin.schedule.liveness import groups
+from camel_plugin.spec.liveness import groups
 from camel_plugin.spec.step import Loop, Operation, Step, over_samples
 
 LOAD = "load"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from camel_plugin.engine.base import Evaluation, LevelStats
 from camel_plugin.schedule.formats import with_formats
-from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.spec.machine import Machine, Storage
-from camel_plugin.spec.step import Operation, Step
+from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.step import Operation
 
 
 @dataclass(frozen=True)
@@ -97,30 +97,26 @@ def dram_standby_W(machine: Machine) -> float:
     return sum(s.energy.leakage_J_per_cycle / machine.cycle_s for s in machine.storages if s.is_dram)
 
 
-def operation_cost(
-    machine: Machine, step: Step, placement: Placement, operation: Operation, evaluation: Evaluation | None
-) -> OperationCost:
+def operation_cost(plan: Plan, operation: Operation, evaluation: Evaluation | None) -> OperationCost:
     """Cost of one run of ``operation``.
 
     A tensor that the operation both reads and writes is accumulated into: beyond what the engine counts (which
     starts from zero), its old value is read once at its home. The first micro-batch would not need that read.
 
     Args:
-        machine: the machine as specified (not narrowed).
-        step: the step it belongs to.
-        placement: homes of the tensors.
+        plan: the placed step that it belongs to.
         operation: what to cost.
         evaluation: of its mapping; None for a vector operation.
     """
     if evaluation is None:
-        return _vector(machine, step, placement, operation)
-    formatted = with_formats(machine, placement, operation)
+        return _vector(plan, operation)
+    machine, formatted = plan.machine, with_formats(plan, operation)
     levels = {name: _engine_traffic(formatted.storage(name), stats) for name, stats in evaluation.levels.items()}
     cycles, bound_by = evaluation.cycles, evaluation.bound_by
     for name in dict.fromkeys(operation.reads):
         if name in operation.writes:
-            home = placement.homes[name]
-            old = _stream(machine, home, read_words=(step.tensors[name].words(),), written_words=())
+            home = plan.home_levels[name]
+            old = _stream(machine, home, read_words=(plan.step.tensors[name].words(),), written_words=())
             levels[home] = _together(levels.get(home, LevelTraffic()), old)
             if levels[home].port_cycles > cycles:
                 cycles, bound_by = math.ceil(levels[home].port_cycles), home
@@ -128,13 +124,14 @@ def operation_cost(
     return _cost(machine, levels, cycles, bound_by, macs, evaluation.compute_J)
 
 
-def _vector(machine: Machine, step: Step, placement: Placement, operation: Operation) -> OperationCost:
+def _vector(plan: Plan, operation: Operation) -> OperationCost:
+    machine = plan.machine
     read: dict[str, list[int]] = {}
     written: dict[str, list[int]] = {}
     for moved, names in ((read, operation.reads), (written, operation.writes)):
         for name in dict.fromkeys(names):
-            words = step.tensors[name].words(operation.touched.get(name))
-            moved.setdefault(placement.homes[name], []).append(words)
+            words = plan.step.tensors[name].words(operation.touched.get(name))
+            moved.setdefault(plan.home_levels[name], []).append(words)
     levels = {
         storage.name: _stream(machine, storage.name, read.get(storage.name, ()), written.get(storage.name, ()))
         for storage in machine.storages

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from camel_plugin.schedule.cost import dram_standby_W, leakage_W
-from camel_plugin.schedule.plan import Plan
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation
 
 
@@ -75,9 +75,9 @@ def _traffic(plan: Plan, operation: Operation) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for position, names in enumerate((operation.reads, operation.writes)):
         for name in names:
-            words = [*found.get(plan.placement.homes[name], (0, 0))]
+            words = [*found.get(plan.home_levels[name], (0, 0))]
             words[position] += plan.step.tensors[name].words(operation.touched.get(name))
-            found[plan.placement.homes[name]] = (words[0], words[1])
+            found[plan.home_levels[name]] = (words[0], words[1])
     return found
 
 
@@ -105,6 +105,6 @@ def _rows_held(plan: Plan, level: str) -> list[int]:
 
 
 def _blocks(plan: Plan, level: str) -> Iterable[tuple[int, int, int]]:
-    for name, block in plan.placement.blocks.items():
-        if plan.placement.homes[name] == level:
+    for name, block in plan.blocks.items():
+        if plan.homes[name].level == level:
             yield block.live.first, block.live.last, block.stop - block.start

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from camel_plugin.errors import InputError
-from camel_plugin.schedule.placement import Placement, shared_storages
+from camel_plugin.schedule.placement import shared_storages
 from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation, Step
 
 
@@ -39,9 +40,10 @@ def in_words(machine: Machine, step: Step) -> Step:
     return replace(step, tensors=tensors)
 
 
-def with_formats(machine: Machine, placement: Placement, operation: Operation) -> Machine:
+def with_formats(plan: Plan, operation: Operation) -> Machine:
     """The machine whose shared memories know how large the values of each dataspace of ``operation`` are."""
-    sizes = {space: placement.words_per_value[name] for space, name in operation.roles.items()}
+    machine = plan.machine
+    sizes = {space: plan.step.tensors[name].words_per_value for space, name in operation.roles.items()}
     if all(size == 1 for size in sizes.values()):
         return machine
     names = {storage.name for storage in _memories(machine)}

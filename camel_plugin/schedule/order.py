@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from camel_plugin.schedule.liveness import groups
+from camel_plugin.spec.liveness import groups
 from camel_plugin.spec.step import Loop, Operation, Step, over_samples
 
 ORDERS = ("network", "stage", "block", "none")

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from camel_plugin.schedule.order import cut, looped, parts, starts
+from camel_plugin.schedule.placement import Holders
 from camel_plugin.schedule.plan import VALUES
-from camel_plugin.schedule.residency import WORKING_SHARE, Holders
+from camel_plugin.schedule.residency import WORKING_SHARE
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.step import Operation, Step, TensorKind

@@ -1,75 +1,15 @@
-"""Where tensors rest: the result of residency, and what a machine's storages may hold."""
+"""Where tensors may rest: the storages that a machine shares, what each may hold, and how full a plan makes them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 
-from camel_plugin.schedule.banks import Block
-from camel_plugin.schedule.liveness import LiveRange
+import numpy as np
+
+from camel_plugin.spec.liveness import in_place
 from camel_plugin.spec.machine import Fanout, Machine, Storage
-
-
-@dataclass(frozen=True)
-class Spill:
-    """A tensor that rests in the outermost level.
-
-    Attributes:
-        tensor: its name.
-        bytes: its size there.
-        reason: why no on-chip storage holds it.
-    """
-
-    tensor: str
-    bytes: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where every tensor of a step rests.
-
-    Attributes:
-        homes: tensor -> storage level.
-        words: tensor -> words of one copy (bounding box, padding included).
-        words_per_value: tensor -> words that one of its values takes.
-        ranges: tensor -> live range.
-        blocks: resident tensor -> the rows of its home that it holds, all copies.
-        overlays: resident tensor -> resident tensor of the same level whose words it takes over.
-        operation_homes: operation -> dataspace -> on-chip home, for :meth:`Machine.with_homes`.
-        peak_bytes: on-chip level -> most bytes of residents at any moment (tiles not counted).
-        spills: every tensor in the outermost level.
-        index: operation -> its place in the order.
-        spared_J: resident tensor -> energy of the accesses to the outermost level that it saves.
-    """
-
-    homes: Mapping[str, str]
-    words: Mapping[str, int]
-    words_per_value: Mapping[str, float]
-    ranges: Mapping[str, LiveRange]
-    blocks: Mapping[str, Block]
-    overlays: Mapping[str, str]
-    operation_homes: Mapping[str, Mapping[str, str]]
-    peak_bytes: Mapping[str, float]
-    spills: tuple[Spill, ...]
-    index: Mapping[str, int]
-    spared_J: Mapping[str, float]
-
-    def residents(self, level: str, operation: str) -> tuple[str, ...]:
-        """Tensors that live in ``level`` during ``operation``, operands and results included."""
-        return self._present[self.index[operation]].get(level, ())
-
-    @cached_property
-    def _present(self) -> list[dict[str, tuple[str, ...]]]:
-        """Of each operation, level -> residents. Looked up for every operation and level of long steps."""
-        present: list[dict[str, tuple[str, ...]]] = [{} for _ in self.index]
-        for name, level in self.homes.items():
-            live = self.ranges[name]
-            for here in present[live.first : live.last + 1]:
-                here[level] = (*here.get(level, ()), name)
-        return present
+from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.step import Pass, Step, TensorKind
 
 
 def shared_storages(machine: Machine) -> tuple[Storage, ...]:
@@ -94,3 +34,64 @@ def may_keep(machine: Machine, storage: Storage, dataspace: str) -> bool:
 def rows(storage: Storage, words: float) -> int:
     """Accesses (rows of ``width`` bits) that ``words`` words fill."""
     return math.ceil(words / storage.block_words)
+
+
+class Holders:
+    """Which shared storages of a machine may hold which kind of tensor.
+
+    Weights and optimizer state belong where forward operations may keep their weights, all other
+    values where they may keep their inputs and outputs alike. The gradient of a weight is a
+    gradient by nature and a weight by shape: it may rest in either.
+    """
+
+    def __init__(self, machine: Machine, step: Step) -> None:
+        self.machine = machine
+        self.levels = shared_storages(machine)
+        weights, everything = set(), set()
+        for operation in step.operations:
+            if operation.pass_ is Pass.FORWARD:
+                everything |= set(operation.roles)
+                kinds = {space: step.tensors[name].kind for space, name in operation.roles.items()}
+                weights |= {space for space, kind in kinds.items() if kind is TensorKind.WEIGHT}
+        self.weights, self.data = frozenset(weights), frozenset(everything - weights)
+
+    def of(self, kind: TensorKind) -> list[Storage]:
+        """Storages that may hold tensors of that kind, the preferred one first."""
+        by_kind = {
+            TensorKind.WEIGHT: (self.weights,),
+            TensorKind.OPTIMIZER_STATE: (self.weights,),
+            TensorKind.WEIGHT_GRAD: (self.data, self.weights),
+        }
+        found = {
+            level.name: level
+            for spaces in by_kind.get(kind, (self.data,))
+            for level in self.levels
+            if all(may_keep(self.machine, level, space) for space in spaces)
+        }
+        return list(found.values())
+
+    def room(self, kind: TensorKind) -> float:
+        """Words that fit on chip."""
+        sizes = (storage.capacity_words for storage in self.of(kind))
+        return sum(math.inf if words is None else words for words in sizes)
+
+
+def peak_bytes(plan: Plan) -> dict[str, float]:
+    """Shared on-chip level -> most bytes of residents at any moment (tiles not counted; rows taken over once)."""
+    return {
+        level.name: level.bits(int(rows_held(plan, level.name).max(initial=0)) * level.block_words) / 8
+        for level in shared_storages(plan.machine)
+    }
+
+
+def rows_held(plan: Plan, level: str) -> np.ndarray[tuple[int], np.dtype[np.int_]]:
+    """Rows of residents of ``level`` during each operation."""
+    held = np.zeros(len(plan.step.operations), int)
+    here = {name: block for name, block in plan.blocks.items() if plan.homes[name].level == level}
+    for block in here.values():
+        held[block.live.first : block.live.last + 1] += block.stop - block.start
+    for output, dying in in_place(plan.step, plan.ranges).items():
+        if output in here and dying in here:
+            shared = min(here[output].stop, here[dying].stop) - max(here[output].start, here[dying].start)
+            held[here[output].live.first] -= max(0, shared)
+    return held

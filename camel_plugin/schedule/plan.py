@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from camel_plugin.schedule.copies import Stay, with_copies
-from camel_plugin.schedule.liveness import users
 from camel_plugin.schedule.order import loops, parts
-from camel_plugin.schedule.placement import Placement
 from camel_plugin.schedule.residency import place
+from camel_plugin.spec.liveness import users
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Step, TensorKind
 
 VALUES = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION, TensorKind.GRADIENT})
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A step placed on a machine.
-
-    Attributes:
-        machine: the machine.
-        step: in its order, with the operations that move copies.
-        placement: homes of its tensors.
-    """
-
-    machine: Machine
-    step: Step
-    placement: Placement
 
 
 def plan(machine: Machine, step: Step) -> Plan:
@@ -38,18 +22,15 @@ def plan(machine: Machine, step: Step) -> Plan:
     copy for each block. Copies that find none, or whose tensor is on chip after all, are given up, and the rest placed
     again.
     """
-    outermost = machine.storages[0].name
-    placement = place(machine, step)
-    stays = set(_stays(step, {name for name, home in placement.homes.items() if home == outermost}))
+    bare = place(machine, step)
+    stays = set(_stays(step, set(bare.reasons)))
     while stays:
-        work = with_copies(step, sorted(stays))
-        placement = place(machine, work)
-        homes = placement.homes
-        kept = {stay for stay in stays if homes[stay.copy] != outermost and homes[stay.tensor] == outermost}
+        placed = place(machine, with_copies(step, sorted(stays)))
+        kept = {stay for stay in stays if stay.copy in placed.homes and stay.tensor not in placed.homes}
         if kept == stays:
-            return Plan(machine, work, placement)
+            return placed
         stays = kept
-    return Plan(machine, step, place(machine, step))
+    return bare
 
 
 def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:

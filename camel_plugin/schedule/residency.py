@@ -8,7 +8,7 @@ nothing in the step writes (the network's input) arrive from outside and rest in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -17,11 +17,12 @@ import numpy as np
 from camel_plugin.schedule.banks import Rows
 from camel_plugin.schedule.copies import LOAD, STORE
 from camel_plugin.schedule.formats import with_formats
-from camel_plugin.schedule.liveness import in_place, live_ranges, users
-from camel_plugin.schedule.placement import Placement, Spill, may_keep, rows, shared_storages
+from camel_plugin.schedule.placement import Holders, may_keep, rows
 from camel_plugin.schedule.vector import vector_unit
+from camel_plugin.spec.liveness import in_place, live_ranges, users
 from camel_plugin.spec.machine import Machine, Storage
-from camel_plugin.spec.step import Operation, Pass, Step, TensorKind
+from camel_plugin.spec.plan import Plan, Resting, resting_words
+from camel_plugin.spec.step import Operation, Step
 
 WORKING_SHARE = 1 / 8
 """Share of a storage left to tiles while an operation stages an operand through it."""
@@ -30,8 +31,8 @@ QUANTA = 16
 """Capacity left beside idle residents is rounded down to this fraction, so that distinct problems stay few."""
 
 
-def place(machine: Machine, step: Step) -> Placement:
-    """Give every tensor a home.
+def place(machine: Machine, step: Step) -> Plan:
+    """Give every tensor of a step a home.
 
     Tensors are tried in the order of traffic to the outermost level saved per byte and unit of time
     (uses / time alive, both over all repeats, time at full utilisation), ties by order of use.
@@ -46,23 +47,23 @@ def place(machine: Machine, step: Step) -> Placement:
     return _Placer(machine, step).run()
 
 
-def operation_machine(machine: Machine, placement: Placement, operation: Operation) -> Machine:
+def operation_machine(plan: Plan, operation: Operation) -> Machine:
     """The machine to map ``operation`` on.
 
     Residents that are operands are pinned to their homes. Residents that only wait there narrow the
     storage where a staged operand needs tiles in it; where none does, the capacity is left as it is,
     so that equal problems stay equal.
     """
-    homes = placement.operation_homes[operation.name]
-    pinned = with_formats(machine, placement, operation).with_homes(homes)
+    homes = plan.operand_homes(operation)
+    pinned = with_formats(plan, operation).with_homes(homes)
     operands = {operation.roles[dataspace] for dataspace in homes}
     nodes = list(pinned.nodes)
     for position, node in enumerate(nodes):
         if not isinstance(node, Storage) or node.depth is None or not _stages(pinned, node, operation, homes):
             continue
         idle = sum(
-            rows(node, placement.words[name]) * (placement.ranges[name].copies - (name in operands))
-            for name in placement.residents(node.name, operation.name)
+            rows(node, plan.words[name]) * (plan.ranges[name].copies - (name in operands))
+            for name in plan.residents(node.name, operation.name)
         )
         if idle:
             quantum = max(1, node.depth // QUANTA)
@@ -75,58 +76,35 @@ def _stages(machine: Machine, storage: Storage, operation: Operation, homes: Map
     return any(name not in homes and may_keep(machine, storage, name) for name in operation.roles)
 
 
-def _words(step: Step) -> dict[str, int]:
-    """Words of every tensor: of its values, or of the largest box that an operation touches in it."""
-    words = {name: tensor.words() for name, tensor in step.tensors.items()}
-    for operation in step.operations:
-        if operation.problem is None:
-            continue
-        boxes: dict[str, int] = {}
-        for dataspace, name in operation.roles.items():
-            boxes[name] = boxes.get(name, 0) + operation.problem.volume(dataspace)
-        for name, box in boxes.items():
-            words[name] = max(words[name], step.tensors[name].words(box))
-    return words
+def spared_accesses(machine: Machine, step: Step, uses: Sequence[Operation], name: str) -> tuple[int, int]:
+    """Reads and writes that the outermost level is spared in a step when a tensor rests on chip.
 
-
-class Holders:
-    """Which shared storages of a machine may hold which kind of tensor.
-
-    Weights and optimizer state belong where forward operations may keep their weights, all other
-    values where they may keep their inputs and outputs alike. The gradient of a weight is a
-    gradient by nature and a weight by shape: it may rest in either.
+    Args:
+        machine: the machine.
+        step: the step.
+        uses: the operations that use the tensor.
+        name: of the tensor.
     """
+    read = written = 0
+    tensor, block = step.tensors[name], machine.storages[0].block_words
+    for operation in uses:
+        accesses = math.ceil(tensor.words(operation.touched.get(name)) / block) * step.trips(operation.name)
+        # A copy costs what moves it: a load reads the outermost level once, a store writes it once.
+        if operation.kind == LOAD and name in operation.writes:
+            read -= accesses
+        elif operation.kind == STORE and name in operation.reads:
+            written -= accesses
+        else:
+            read += accesses * (name in operation.reads)
+            written += accesses * (name in operation.writes)
+    return read, written
 
-    def __init__(self, machine: Machine, step: Step) -> None:
-        self.machine = machine
-        self.levels = shared_storages(machine)
-        weights, everything = set(), set()
-        for operation in step.operations:
-            if operation.pass_ is Pass.FORWARD:
-                everything |= set(operation.roles)
-                kinds = {space: step.tensors[name].kind for space, name in operation.roles.items()}
-                weights |= {space for space, kind in kinds.items() if kind is TensorKind.WEIGHT}
-        self.weights, self.data = frozenset(weights), frozenset(everything - weights)
 
-    def of(self, kind: TensorKind) -> list[Storage]:
-        """Storages that may hold tensors of that kind, the preferred one first."""
-        by_kind = {
-            TensorKind.WEIGHT: (self.weights,),
-            TensorKind.OPTIMIZER_STATE: (self.weights,),
-            TensorKind.WEIGHT_GRAD: (self.data, self.weights),
-        }
-        found = {
-            level.name: level
-            for spaces in by_kind.get(kind, (self.data,))
-            for level in self.levels
-            if all(may_keep(self.machine, level, space) for space in spaces)
-        }
-        return list(found.values())
-
-    def room(self, kind: TensorKind) -> float:
-        """Words that fit on chip."""
-        sizes = (storage.capacity_words for storage in self.of(kind))
-        return sum(math.inf if words is None else words for words in sizes)
+def spared_J(machine: Machine, step: Step, uses: Sequence[Operation], name: str) -> float:
+    """Energy of the accesses that :func:`spared_accesses` counts."""
+    energy = machine.storages[0].energy
+    read, written = spared_accesses(machine, step, uses, name)
+    return read * energy.read_J + written * energy.write_J
 
 
 class _Placer:
@@ -138,29 +116,27 @@ class _Placer:
         self.holders = Holders(machine, step)
         self.levels = self.holders.levels
         self.ranges = live_ranges(step)
-        self.pairs = in_place(step, self.ranges)
         self.partners: dict[str, list[tuple[str, int]]] = {}
-        for output, dying in self.pairs.items():
+        for output, dying in in_place(step, self.ranges).items():
             moment = self.ranges[output].first
             self.partners.setdefault(output, []).append((dying, moment))
             self.partners.setdefault(dying, []).append((output, moment))
         self.users = users(step)
         self.elapsed = self._elapsed()
-        self.words = _words(step)
+        self.words = resting_words(step)
         self.homes: dict[str, str] = {}
         self.rows = {level.name: Rows(level.depth, len(step.operations)) for level in self.levels}
         spaces = {space for operation in step.operations for space in operation.roles}
         self.keeps = {
             level.name: {space for space in spaces if may_keep(machine, level, space)} for level in self.levels
         }
-        self.index = {operation.name: index for index, operation in enumerate(step.operations)}
         self.staged = {level.name: np.zeros(len(step.operations), int) for level in self.levels}
         for level in self.levels:
             for name in self.ranges:
                 for index, count in self._operands(name, level):
                     self.staged[level.name][index] += count
 
-    def run(self) -> Placement:
+    def run(self) -> Plan:
         """Place until a whole round finds no more room: a resident operand frees the share of its tiles."""
         order = sorted(self.ranges, key=self._value, reverse=True)
         reasons: dict[str, str] = {}
@@ -177,23 +153,8 @@ class _Placer:
 
     def _value(self, name: str) -> tuple[float, int, int]:
         held = self.step.tensors[name].words() * self.ranges[name].copies * self._alive(name)
-        return sum(self._saved(name)) / held, -self.words[name], -self.ranges[name].first
-
-    def _saved(self, name: str) -> tuple[int, int]:
-        """Reads and writes that the outermost level is spared in a step when the tensor rests on chip."""
-        read = written = 0
-        tensor, block = self.step.tensors[name], self.machine.storages[0].block_words
-        for operation in self.users[name]:
-            accesses = math.ceil(tensor.words(operation.touched.get(name)) / block) * self.step.trips(operation.name)
-            # A copy costs what moves it: a load reads the outermost level once, a store writes it once.
-            if operation.kind == LOAD and name in operation.writes:
-                read -= accesses
-            elif operation.kind == STORE and name in operation.reads:
-                written -= accesses
-            else:
-                read += accesses * (name in operation.reads)
-                written += accesses * (name in operation.writes)
-        return read, written
+        spared = sum(spared_accesses(self.machine, self.step, self.users[name], name))
+        return spared / held, -self.words[name], -self.ranges[name].first
 
     def _alive(self, name: str) -> float:
         """Cycles of a step during which the tensor exists, at full utilisation."""
@@ -206,12 +167,6 @@ class _Placer:
         passes = self._alive(name) * self.machine.cycle_s / level.refresh.retention_s
         bits = level.bits(self.words[name]) * self.ranges[name].copies
         return passes * bits / level.refresh.row_bits * level.refresh.row_energy_J
-
-    def _saved_J(self, name: str) -> float:
-        """Energy of the accesses to the outermost level that a resident tensor saves."""
-        outermost = self.machine.storages[0]
-        read, written = self._saved(name)
-        return read * outermost.energy.read_J + written * outermost.energy.write_J
 
     def _elapsed(self) -> list[float]:
         """Cycles before each operation, all runs, at full utilisation."""
@@ -233,7 +188,7 @@ class _Placer:
                 copies = f"{live.copies} x " if live.copies > 1 else ""
                 reasons.append(f"{copies}{self.words[name]} words, {level.name} has {level.capacity_words}")
                 continue
-            refresh_J, saved_J = self._refresh_J(level, name), self._saved_J(name)
+            refresh_J, saved_J = self._refresh_J(level, name), spared_J(self.machine, self.step, self.users[name], name)
             if refresh_J > saved_J:
                 reasons.append(f"refresh in {level.name} would cost {refresh_J:.2g} J, traffic saved {saved_J:.2g} J")
                 continue
@@ -279,7 +234,7 @@ class _Placer:
             played = [space for space, operand in operation.roles.items() if operand == name]
             count = sum(space in self.keeps[level.name] for space in played)
             if count:
-                yield self.index[operation.name], count
+                yield self.step.index[operation.name], count
 
     def _settled(self, name: str) -> None:
         """A tensor with a home on chip is staged no longer."""
@@ -287,35 +242,11 @@ class _Placer:
             for index, count in self._operands(name, level):
                 self.staged[level.name][index] -= count
 
-    def _result(self, reasons: Mapping[str, str]) -> Placement:
-        outermost = self.machine.storages[0]
-        homes = {name: self.homes.get(name, outermost.name) for name in self.ranges}
-        return Placement(
-            homes=homes,
-            words=self.words,
-            words_per_value={name: tensor.words_per_value for name, tensor in self.step.tensors.items()},
-            ranges=self.ranges,
-            blocks={name: self.rows[level].blocks[name] for name, level in self.homes.items()},
-            overlays={out: dying for out, dying in self.pairs.items() if self._share_rows(out, dying)},
-            operation_homes={
-                op.name: {space: self.homes[name] for space, name in op.roles.items() if name in self.homes}
-                for op in self.step.operations
-            },
-            peak_bytes={
-                level.name: level.bits(int(self.rows[level.name].used.max(initial=0)) * level.block_words) / 8
-                for level in self.levels
-            },
-            spills=tuple(
-                Spill(name, outermost.bits(self.step.tensors[name].words()) / 8, reasons[name])
-                for name in self.ranges
-                if name not in self.homes
-            ),
-            index=self.index,
-            spared_J={name: self._saved_J(name) for name in self.homes},
-        )
-
-    def _share_rows(self, output: str, dying: str) -> bool:
-        if output not in self.homes or self.homes[output] != self.homes.get(dying):
-            return False
-        blocks = self.rows[self.homes[output]].blocks
-        return blocks[output].start == blocks[dying].start
+    def _result(self, reasons: Mapping[str, str]) -> Plan:
+        homes = {}
+        for name in self.ranges:
+            if name in self.homes:
+                block = self.rows[self.homes[name]].blocks[name]
+                homes[name] = Resting(self.homes[name], block.start, block.stop)
+        outside = {name: reasons[name] for name in self.ranges if name not in homes}
+        return Plan(self.machine, self.step, homes, outside)

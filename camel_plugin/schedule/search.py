@@ -10,8 +10,9 @@ from camel_plugin.errors import UnknownNameError
 from camel_plugin.schedule.estimate import Estimate, estimate
 from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.partition import best_cut
-from camel_plugin.schedule.plan import Plan, plan
+from camel_plugin.schedule.plan import plan
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Step
 
 AUTO = "auto"

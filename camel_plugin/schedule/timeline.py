@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from camel_plugin.schedule.liveness import groups
+from camel_plugin.spec.liveness import groups
 from camel_plugin.spec.step import Step
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Term = tuple[str, int]
 """One summand of a projection: (dimension, coefficient)."""
@@ -70,6 +70,10 @@ class Problem:
     def macs(self) -> int:
         """Multiply-accumulates: the product of all bounds."""
         return math.prod(self.bounds)
+
+    def with_bounds(self, bounds: Mapping[str, int]) -> Problem:
+        """This problem with some bounds (dimension -> bound) replaced."""
+        return replace(self, bounds=tuple(bounds.get(dim, bound) for dim, bound in self.size.items()))
 
     def dataspace(self, name: str) -> Dataspace:
         """The dataspace called ``name`` (KeyError if there is none)."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -205,10 +205,6 @@ class Step:
             start = stop
         return tuple(found)
 
-    def changed(self, change: Callable[[Operation], Operation]) -> Step:
-        """This step with every operation as ``change`` makes it, in the same loops."""
-        return replace(self, body=_changed(self.body, change))
-
     @property
     def nested(self) -> bool:
         """Some loop stands in another one."""
@@ -222,12 +218,3 @@ def _runs(body: Sequence[Loop | Operation], trips: int) -> Iterator[tuple[Operat
             yield from _runs(member.body, trips * member.trips)
         else:
             yield member, trips
-
-
-def _changed(
-    body: Sequence[Loop | Operation], change: Callable[[Operation], Operation]
-) -> tuple[Loop | Operation, ...]:
-    return tuple(
-        replace(member, body=_changed(member.body, change)) if isinstance(member, Loop) else change(member)
-        for member in body
-    )

@@ -28,11 +28,11 @@ OUTERMOST = "dram"
 def distinct() -> dict[str, tuple[Machine, Problem]]:
     """First operation with a problem -> the machine as the scheduler leaves it for that one, and the problem."""
     machine, step = load_machine("camel"), load_network("revresnet").step()
-    placement = place(machine, step)
+    plan = place(machine, step)
     found: dict[Problem, tuple[str, Machine]] = {}
     for operation in step.operations:
         if operation.problem is not None and operation.problem not in found:
-            found[operation.problem] = operation.name, operation_machine(machine, placement, operation)
+            found[operation.problem] = operation.name, operation_machine(plan, operation)
     return {name: (narrowed, problem) for problem, (name, narrowed) in found.items()}
 
 

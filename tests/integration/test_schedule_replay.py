@@ -11,7 +11,7 @@ from camel_plugin.engine.base import Objective
 from camel_plugin.plugins import load
 from camel_plugin.schedule.order import ordered
 from camel_plugin.schedule.partition import best_cut
-from camel_plugin.schedule.placement import may_keep
+from camel_plugin.schedule.placement import may_keep, peak_bytes
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.workload.network_file import load_network
@@ -42,9 +42,9 @@ def test_no_bank_holds_more_bytes_than_it_has(net, arch, order):
         held_bytes = [storage.bits(int(rows) * storage.block_words) / 8 for rows in level.bank_peaks]
         assert max(held_bytes) <= bank_bytes and level.peak <= storage.depth
         assert level.bank_peaks.sum() >= level.peak
-        if name in found.placement.peak_bytes:
-            assert storage.bits(level.peak * storage.block_words) / 8 <= found.placement.peak_bytes[name]
-    shared = [name for name in found.placement.peak_bytes if seen.levels[name].peak]
+        if name in peak_bytes(found):
+            assert storage.bits(level.peak * storage.block_words) / 8 <= peak_bytes(found)[name]
+    shared = [name for name in peak_bytes(found) if seen.levels[name].peak]
     assert shared, "nothing rests on chip at all"
 
 
@@ -56,8 +56,8 @@ def test_the_mapper_is_given_no_room_that_residents_hold(net, arch):
     for operation in found.step.operations:
         if operation.problem is None:
             continue
-        given = operation_machine(found.machine, found.placement, operation)
-        homes = found.placement.operation_homes[operation.name]
+        given = operation_machine(found, operation)
+        homes = found.operand_homes(operation)
         for name, level in seen.levels.items():
             if any(space not in homes and may_keep(given, given.storage(name), space) for space in operation.roles):
                 assert given.storage(name).depth + level.idle[operation.name] <= found.machine.storage(name).depth
@@ -71,7 +71,7 @@ def test_tiles_find_room_beside_the_residents(arch):
     for operation in found.step.operations:
         if operation.problem is None:
             continue
-        machine = operation_machine(found.machine, found.placement, operation)
+        machine = operation_machine(found, operation)
         result = engine.map(machine, operation.problem, Objective.EDP, 0.5)
         for name, level in seen.levels.items():
             storage = found.machine.storage(name)

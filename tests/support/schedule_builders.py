@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 from camel_plugin.components.base import Refresh
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
+from camel_plugin.spec.plan import ChosenMapping
 from camel_plugin.spec.problem import Dataspace, Problem
 from camel_plugin.spec.step import Coverage, Loop, Operation, Pass, Step, Tensor, TensorKind
 
@@ -153,3 +155,8 @@ def training_step(c=4, p=6, repeats=4):
         db=("gradient", activation),
         da=("gradient", activation),
     )
+
+
+def mapped(plan, mappings):
+    """A plan with a mapping for some of its operations."""
+    return replace(plan, mappings={name: ChosenMapping(mapping) for name, mapping in mappings.items()})

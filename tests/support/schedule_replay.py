@@ -78,11 +78,11 @@ def unrolled(step):
 
 def replay(placed) -> Replay:
     """Run a plan; fails where a row is taken twice, is read after it was overwritten, or lies outside its storage."""
-    step, placement, outermost = placed.step, placed.placement, placed.machine.storages[0].name
+    step, outermost = placed.step, placed.machine.storages[0].name
     storages = {s.name: s for s in placed.machine.storages if s.name != outermost and s.depth is not None}
     found = Replay({name: _empty(storage) for name, storage in storages.items()})
     kinds = {name: tensor.kind.value for name, tensor in step.tensors.items()}
-    here = {name: home for name, home in placement.homes.items() if home in storages}
+    here = {name: home for name, home in placed.home_levels.items() if home in storages}
     trace = list(unrolled(step))
 
     def value(name, run):
@@ -98,10 +98,10 @@ def replay(placed) -> Replay:
 
     def rows(key):
         name, run = key
-        block, copies, storage = placement.blocks[name], placement.ranges[name].copies, storages[here[name]]
+        block, copies, storage = placed.blocks[name], placed.ranges[name].copies, storages[here[name]]
         assert 0 <= block.start <= block.stop <= storage.depth, f"{name} lies outside {storage.name}"
         size = (block.stop - block.start) // copies
-        assert size * storage.block_words >= placement.words[name], f"{name} has too few rows"
+        assert size * storage.block_words >= placed.words[name], f"{name} has too few rows"
         start = block.start + (run * size if copies > 1 else 0)
         return slice(start, start + size)
 
@@ -131,7 +131,7 @@ def replay(placed) -> Replay:
             own = sum(rows(k).stop - rows(k).start for k in {*used} if here[k[0]] == name and k in numbers)
             level.count(operation, own, pieces=run in (None, 0, step.trips(operation.name) - 1))
         if operation.problem is None:
-            streams = [n for n in operation.reads + operation.writes if placement.homes[n] == outermost]
+            streams = [n for n in operation.reads + operation.writes if placed.home_levels[n] == outermost]
             found.words += sum(step.tensors[name].elements for name in streams)
         for key in ends[time]:
             found.levels[here[key[0]]].change(rows(key), [numbers[key]], -1)

@@ -40,14 +40,14 @@ def test_every_operation_has_a_machine_and_a_problem(files, step):
 def test_residents_bypass_dram_and_have_no_loop_outside_their_home(files, step, tmp_path):
     ert = tmp_path / "ERT.yaml"
     ert.write_text(files["timeloop/camel.ERT.yaml"])
-    placement = place(CAMEL, step)
+    plan = place(CAMEL, step)
     by_name = {operation.name: operation for operation in step.operations}
     seen = 0
     for row in csv.DictReader(io.StringIO(files["timeloop/operations.csv"])):
         operation = by_name[row["operation"]]
         sources = [(path, files[path]) for path in (row["architecture"], row["problem"])]
         dram = read_machine(sources, ert=ert).storage("dram")
-        for dataspace, home in placement.operation_homes[row["operation"]].items():
+        for dataspace, home in plan.operand_homes(step.operations[step.index[row["operation"]]]).items():
             if home != "dram":
                 assert dataspace in dram.bypass
                 bounds, dimensions = operation.problem.size, operation.problem.dataspace(dataspace).dimensions

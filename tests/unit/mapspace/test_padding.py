@@ -15,7 +15,7 @@ from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.errors import InfeasibleError
-from camel_plugin.mapspace.padding import map_padded, paddings, with_bounds
+from camel_plugin.mapspace.padding import map_padded, paddings
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy
 
 BUDGET_S = 20.0
@@ -65,7 +65,7 @@ def test_the_mapping_is_one_of_the_padded_problem() -> None:
     machine, problem = array(6, 6), conv(3, 16, 13, 3)
     found = map_padded(NativeEngine(), machine, problem, Objective.EDP, BUDGET_S)
     assert found.padded
-    again = evaluate(machine, with_bounds(problem, found.padded), found.mapping)
+    again = evaluate(machine, problem.with_bounds(found.padded), found.mapping)
     assert (again.energy_J, again.cycles) == (found.evaluation.energy_J, found.evaluation.cycles)
     assert again.computes > found.evaluation.computes == problem.macs
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, step, training_step, vector
+from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, step, training_step, vector
 from test_lifetime import plain
 from test_timeline import unrolled
 
@@ -32,10 +32,9 @@ def cost(cycles, **port_cycles):
 
 def run(policy, arch, work, cycles, busy=0.0):
     """Account with every MAC mapping as plain as possible; ``cycles``: operation -> cycles."""
-    placement = place(arch, work)
     mappings = {op.name: plain(op.problem) for op in work.operations if op.problem}
     costs = {name: cost(time, act=busy * time) for name, time in cycles.items()}
-    return account(arch, work, placement, costs, mappings, load("refresh", policy)())
+    return account(mapped(place(arch, work), mappings), costs, load("refresh", policy)())
 
 
 def resident_pair(shape=(4, 6, 6)):
@@ -251,17 +250,17 @@ def test_every_live_row_is_refreshed_once_a_period(situation, period):
     work, cycles, refresh, depth, _ = situation
     refresh = replace(refresh, retention_s=period * CYCLE_S)
     arch = machine(depth, refresh=refresh)
-    placement = place(arch, work)
+    plan = place(arch, work)
     all_rows = refresh.banks * refresh.arrays_per_bank * refresh.rows_per_array
     bank_size = math.ceil(depth / refresh.banks)
 
     def occupied_rows(op):
         """Row by row: the banks of all residents, then tiles in their free rows, then further banks."""
-        homed = [name for name, home in placement.homes.items() if home == "act"]
+        homed = [name for name, home in plan.home_levels.items() if home == "act"]
         held = set()
         for name in homed:
-            if placement.index[op.name] in placement.ranges[name]:
-                held |= set(range(placement.blocks[name].start, placement.blocks[name].stop))
+            if plan.step.index[op.name] in plan.ranges[name]:
+                held |= set(range(plan.blocks[name].start, plan.blocks[name].stop))
         tiles = {} if op.problem is None else {d: n for d, n in op.roles.items() if n not in homed and d != "Weights"}
         begun = {row // bank_size for row in held}
         room = sum(1 for bank in begun for row in range(bank * bank_size, (bank + 1) * bank_size) if row not in held)

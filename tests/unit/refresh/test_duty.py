@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, step, training_step
+from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, step, training_step
 from test_tiles import nests
 
 from camel_plugin.components.base import Refresh
@@ -22,7 +22,7 @@ from camel_plugin.refresh.account import account
 from camel_plugin.refresh.duty import duties, idle_duties
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.plan import plan
-from camel_plugin.schedule.residency import place
+from camel_plugin.spec.plan import Plan
 
 POLICIES = ("none", "lifetime", "occupied", "conventional")
 
@@ -41,9 +41,7 @@ def alone(problem, arch):
         "y": ("activation", shapes["Outputs"]),
     }
     work = step([mac("conv", problem, "x", "w", "y")], **kinds)
-    placed = place(arch, work)
-    off_chip = dict.fromkeys(placed.homes, "dram")
-    return work, replace(placed, homes=off_chip, blocks={}, operation_homes={"conv": {}})
+    return Plan(arch, work, {})
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -57,10 +55,10 @@ def test_the_mapper_weighs_what_the_account_charges(policy, nest, retention_cycl
     result = model.evaluate(MappingBatch.from_mappings(arch, problem, [found]))
     weighed = refreshed(arch.with_duties(idle_duties(arch, rules)), result)
 
-    work, placed = alone(problem, arch)
-    (operation,) = work.operations
-    cost = operation_cost(arch, work, placed, operation, model.report(result, 0))
-    charged = account(arch, work, placed, {"conv": cost}, {"conv": found}, rules)
+    placed = alone(problem, arch)
+    (operation,) = placed.step.operations
+    cost = operation_cost(placed, operation, model.report(result, 0))
+    charged = account(mapped(placed, {"conv": found}), {"conv": cost}, rules)
     assert weighed.cycles[0] == charged.operations[0].cycles
     assert weighed.refresh_J[0] == pytest.approx(charged.refresh_J, rel=1e-9, abs=1e-30)
 
@@ -90,9 +88,9 @@ def test_a_refresh_aware_mapping_lets_tiles_die_young():
     aware = NativeEngine().map(aware_machine, problem, Objective.ENERGY, 10)
     totals = {}
     for name, found in (("blind", blind), ("aware", aware)):
-        work, placed = alone(problem, arch)
-        cost = operation_cost(arch, work, placed, work.operations[0], found.evaluation)
-        totals[name] = account(arch, work, placed, {"conv": cost}, {"conv": found.mapping}, lifetime)
+        placed = mapped(alone(problem, arch), {"conv": found.mapping})
+        cost = operation_cost(placed, placed.step.operations[0], found.evaluation)
+        totals[name] = account(placed, {"conv": cost}, lifetime)
     assert aware.evaluation.energy_J > blind.evaluation.energy_J
     assert totals["aware"].refresh_J < totals["blind"].refresh_J
     assert totals["aware"].energy_J < totals["blind"].energy_J

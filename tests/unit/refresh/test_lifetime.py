@@ -1,5 +1,5 @@
 import pytest
-from schedule_builders import CAMEL_REFRESH, conv, mac, machine, step, training_step, vector
+from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapped, step, training_step, vector
 from test_tiles import mapping
 
 from camel_plugin.refresh.lifetime import Rule, lifetimes
@@ -25,10 +25,9 @@ def plain(problem):
 
 
 def analyse(arch, work, cycles, mappings=None):
-    placement = place(arch, work)
     mappings = mappings or {op.name: plain(op.problem) for op in work.operations if op.problem}
     timeline = make_timeline(work, cycles)
-    found = lifetimes(arch, work, placement, mappings, timeline)
+    found = lifetimes(mapped(place(arch, work), mappings), timeline)
     resident = {data.tensor: data for data in found if not data.staged}
     staged = {(data.operation, data.tensor): data for data in found if data.staged}
     return resident, staged

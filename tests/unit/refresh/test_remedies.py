@@ -35,9 +35,9 @@ def report(retention_s, temperature_C=100.0, batch=4, micro_batch=1):
     work = replace(work, batch=batch, micro_batch=micro_batch)
     refresh = replace(CAMEL_REFRESH, retention_s=retention_s, row_energy_J=1e-30, row_cycles=0)
     arch = replace(machine(weight_depth=1, refresh=refresh), temperature_C=temperature_C)
-    placement = place(arch, work)
-    costs = {op.name: operation_cost(arch, work, placement, op, None) for op in work.operations}
-    (found,) = account(arch, work, placement, costs, {}, LifetimeRefresh()).lifetimes
+    plan = place(arch, work)
+    costs = {op.name: operation_cost(plan, op, None) for op in work.operations}
+    (found,) = account(plan, costs, LifetimeRefresh()).lifetimes
     return found
 
 
@@ -92,10 +92,10 @@ def test_a_smaller_micro_batch_does_not_shorten_the_passing_of_weights():
 def refresh_at(work, cycles):
     refresh = replace(CAMEL_REFRESH, retention_s=cycles * CYCLE_S, row_energy_J=1e-30, row_cycles=0)
     arch = machine(act_depth=12, weight_depth=1, refresh=refresh)
-    placement = place(arch, work)
-    assert (placement.homes["a"], placement.homes["w"]) == ("act", "dram")
-    costs = {op.name: operation_cost(arch, work, placement, op, None) for op in work.operations}
-    (level,) = account(arch, work, placement, costs, {}, LifetimeRefresh()).lifetimes
+    plan = place(arch, work)
+    assert (plan.home_levels["a"], plan.home_levels["w"]) == ("act", "dram")
+    costs = {op.name: operation_cost(plan, op, None) for op in work.operations}
+    (level,) = account(plan, costs, LifetimeRefresh()).lifetimes
     return {entry.tensor: entry for entry in level.outliving}["a"]
 
 
@@ -116,10 +116,10 @@ def looped(order, retention_s=math.inf):
     )
     refresh = replace(CAMEL_REFRESH, retention_s=retention_s, row_energy_J=1e-30, row_cycles=0)
     placed = plan(machine(weight_depth=1, refresh=refresh), ordered(work, order))
-    arch, work, placement = placed.machine, placed.step, placed.placement
-    costs = {op.name: operation_cost(arch, work, placement, op, None) for op in work.operations}
-    result = account(arch, work, placement, costs, {}, LifetimeRefresh())
-    assert placement.homes["a"] == placement.homes["g"] == "act"
+    work = placed.step
+    costs = {op.name: operation_cost(placed, op, None) for op in work.operations}
+    result = account(placed, costs, LifetimeRefresh())
+    assert placed.home_levels["a"] == placed.home_levels["g"] == "act"
     return {tensor.name: tensor.lifetime_s for tensor in result.tensors}, result.lifetimes[0]
 
 
@@ -146,7 +146,7 @@ def test_vector_operations_gain_nothing_from_a_larger_array():
 def test_an_operation_gets_faster_until_a_port_holds_it_up():
     arch = machine()
     work = step([vector("v", ("x",), ("y",))], x=("input", (6,)), y=("activation", (6,)))
-    cost = operation_cost(arch, work, place(arch, work), work.operations[0], None)
+    cost = operation_cost(place(arch, work), work.operations[0], None)
     product = replace(cost, macs=800, cycles=100, levels={"act": LevelTraffic(port_cycles=30.0)})
     assert [_held_up(product, 8, factor) for factor in (1.0, 2.0, 10.0)] == [100, 50, 30]
 

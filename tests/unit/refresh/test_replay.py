@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +12,14 @@ from schedule_replay import replay
 from test_order import ALL_ORDERS, _placed, random_steps
 
 from camel_plugin.schedule.cost import operation_cost
+from camel_plugin.schedule.placement import peak_bytes
 
 
 def dram_words(placed):
     """Words to and from DRAM as the costs of the operations have them."""
     found = 0
     for op in placed.step.operations:
-        traffic = operation_cost(placed.machine, placed.step, placed.placement, op, None).levels.get("dram")
+        traffic = operation_cost(placed, op, None).levels.get("dram")
         found += (traffic.read_words + traffic.written_words) * placed.step.trips(op.name) if traffic else 0
     return found
 
@@ -30,10 +32,9 @@ def test_no_bank_ever_holds_more_than_it_has_and_traffic_is_that_of_the_costs(wo
     seen = replay(placed)
     for name, level in seen.levels.items():
         assert (level.bank_peaks <= level.bank_rows).all() and level.peak <= arch.storage(name).depth
-        if name in placed.placement.peak_bytes:
+        if name in peak_bytes(placed):
             assert (
-                arch.storage(name).bits(level.peak * arch.storage(name).block_words) / 8
-                <= (placed.placement.peak_bytes[name])
+                arch.storage(name).bits(level.peak * arch.storage(name).block_words) / 8 <= (peak_bytes(placed)[name])
             )
     assert seen.words == dram_words(placed)
 
@@ -43,9 +44,9 @@ def test_no_bank_ever_holds_more_than_it_has_and_traffic_is_that_of_the_costs(wo
 def test_the_peak_is_that_of_the_replay(work, act, weight):
     placed = _placed(machine(act, weight), work, "network")
     for name, level in replay(placed).levels.items():
-        if name in placed.placement.peak_bytes:
+        if name in peak_bytes(placed):
             storage = placed.machine.storage(name)
-            assert storage.bits(level.peak * storage.block_words) / 8 == placed.placement.peak_bytes[name]
+            assert storage.bits(level.peak * storage.block_words) / 8 == peak_bytes(placed)[name]
 
 
 @st.composite
@@ -95,7 +96,7 @@ def test_against_every_set_of_residents(work, depth):
 
 
 def _in_pieces(placed):
-    return any("free rows in a row" in spill.reason for spill in placed.placement.spills)
+    return any("free rows in a row" in reason for reason in placed.reasons.values())
 
 
 @pytest.mark.parametrize("refresh", [None, CAMEL_REFRESH])
@@ -105,6 +106,6 @@ def test_a_bank_of_one_row_less_is_refused_by_the_replay(refresh):
                 x=("input", (60,)), a=("activation", (60,)), b=("activation", (1,)))  # fmt: skip
     placed = _placed(machine(11, 1, refresh), work, "network")
     replay(placed)
-    smaller = type(placed)(machine(9, 1, refresh), placed.step, placed.placement)
+    smaller = replace(placed, machine=machine(9, 1, refresh))
     with pytest.raises(AssertionError, match="lies outside act"):
         replay(smaller)

@@ -37,7 +37,7 @@ def evaluation(cycles=100):
 def costs(arch, name, result=None, work=None):
     work = work or training_step()
     operation = next(op for op in work.operations if op.name == name)
-    return operation_cost(arch, work, place(arch, work), operation, result)
+    return operation_cost(place(arch, work), operation, result)
 
 
 def test_the_whole_chip_leaks():
@@ -90,8 +90,8 @@ def test_a_vector_operation_moves_only_what_it_touches():
     work = training_step()
     whole = next(op for op in work.operations if op.problem is None and op.reads)
     part = replace(whole, touched={whole.reads[0]: 4})
-    arch, homes = machine(), place(machine(), work)
-    before, after = (operation_cost(arch, work, homes, operation, None) for operation in (whole, part))
+    plan = place(machine(), work)
+    before, after = (operation_cost(plan, operation, None) for operation in (whole, part))
     moved = [sum(level.read_words for level in cost.levels.values()) for cost in (before, after)]
     assert moved[0] - moved[1] == work.tensors[whole.reads[0]].elements - 4 > 0
 

@@ -24,7 +24,7 @@ def work(**bits):
 def test_without_formats_a_value_is_a_word():
     step = training_step()
     assert in_words(ARCH, step) is step
-    assert operation_machine(ARCH, place(ARCH, step), step.operations[0]).storage("act").words_per_value == {}
+    assert operation_machine(place(ARCH, step), step.operations[0]).storage("act").words_per_value == {}
     same = in_words(ARCH, replace(step, bits=KINDS))
     assert same.tensors == step.tensors and format_notes(ARCH, same) == []
 
@@ -42,7 +42,7 @@ def test_formats_size_the_tensors_of_their_kind():
 
 def test_larger_values_need_more_rows_and_spill_when_they_do_not_fit():
     small = machine(act_depth=110)  # 660 words; a tensor of values has 144
-    homes = [place(small, in_words(small, work(activation=bits))).homes for bits in (8.0, 64.0)]
+    homes = [place(small, in_words(small, work(activation=bits))).home_levels for bits in (8.0, 64.0)]
     assert [home["b"] for home in homes] == ["act", "dram"]
     held = [place(ARCH, in_words(ARCH, work(activation=bits))).blocks["a"] for bits in (8.0, 16.0)]
     assert [block.stop - block.start for block in held] == [24, 48]
@@ -53,7 +53,7 @@ def test_vector_operations_move_the_bits():
     for bits in (8.0, 16.0):
         step = in_words(ARCH, work(activation=bits))
         relu = step.operations[1]
-        costs.append(operation_cost(ARCH, step, place(ARCH, step), relu, None))
+        costs.append(operation_cost(place(ARCH, step), relu, None))
     one, two = costs
     assert one.dynamic_J["act"] == pytest.approx(24 * (6e-12 + 8e-12))  # 144 words, 6 to a row, read and written
     assert two.dynamic_J["act"] == pytest.approx(48 * (6e-12 + 8e-12))
@@ -64,10 +64,10 @@ def test_mapped_operations_move_the_bits_outside_the_array_only():
     found = []
     for bits in (8.0, 32.0):
         step = in_words(ARCH, work(input=bits))
-        operation, placement = step.operations[0], place(ARCH, step)
-        on = operation_machine(ARCH, placement, operation)
+        operation, plan = step.operations[0], place(ARCH, step)
+        on = operation_machine(plan, operation)
         evaluation = NativeEngine().map(on, operation.problem, Objective.ENERGY, 5.0).evaluation
-        found.append((evaluation, operation_cost(ARCH, step, placement, operation, evaluation)))
+        found.append((evaluation, operation_cost(plan, operation, evaluation)))
     (one, narrow), (four, wide) = found
     assert narrow.dram_read_bytes == one.levels["dram"].tensors["Inputs"].reads
     assert wide.dram_read_bytes == 4 * four.levels["dram"].tensors["Inputs"].reads

@@ -15,11 +15,11 @@ from camel_plugin.refresh.lifetime import lifetimes
 from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
 from camel_plugin.schedule.copies import MOVES, without_copies
 from camel_plugin.schedule.cost import operation_cost
-from camel_plugin.schedule.liveness import groups
 from camel_plugin.schedule.order import ORDERS, looped, ordered
 from camel_plugin.schedule.partition import _Model, best_cut, least_costs
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.timeline import make_timeline
+from camel_plugin.spec.liveness import groups
 from camel_plugin.spec.step import Pass
 
 
@@ -96,7 +96,7 @@ def test_weights_are_fetched_once_for_a_loop():
         read = Counter()
         for operation, _ in unrolled(placed.step):
             for name in operation.reads:
-                if placed.placement.homes[name] == "dram" and name.startswith("w"):
+                if placed.home_levels[name] == "dram" and name.startswith("w"):
                     read[operation.kind in MOVES] += 1
         traffic[order] = read
     # One weight stays all the time; the other two are read by 3 operations in each of 4 runs, and by their update.
@@ -107,10 +107,10 @@ def test_weights_are_fetched_once_for_a_loop():
 
 def test_borders_wait_in_one_copy_a_micro_batch():
     placed = plan(machine(act_depth=400), ordered(blocks(2, runs=4, words=12), "block"))
-    assert placed.placement.ranges["b0"].copies == 4
-    block = placed.placement.blocks["b0"]
+    assert placed.ranges["b0"].copies == 4
+    block = placed.blocks["b0"]
     assert block.stop - block.start == 4 * 2  # 12 words are 2 rows of 6
-    assert placed.placement.ranges["a1"].copies == 1
+    assert placed.ranges["a1"].copies == 1
 
 
 @st.composite
@@ -161,13 +161,13 @@ class Memory:
         self.written = set()
 
     def rows(self, name, run):
-        placement = self.placed.placement
-        block, level = placement.blocks[name], self.placed.machine.storage(placement.homes[name])
+        placed = self.placed
+        block, level = placed.blocks[name], placed.machine.storage(placed.home_levels[name])
         assert block.start >= 0 and block.stop <= level.depth
-        copies = placement.ranges[name].copies
+        copies = placed.ranges[name].copies
         size = (block.stop - block.start) // copies
         start = block.start + (run * size if copies > 1 else 0)
-        assert size * level.block_words >= placement.words[name]
+        assert size * level.block_words >= placed.words[name]
         return [(level.name, row) for row in range(start, start + size)]
 
     def tag(self, name, run):
@@ -197,7 +197,7 @@ def _read_at(operation, name, start, end):
 def replay(placed, cycles):
     """Run the step on a memory that forgets what is overwritten; (memory, words to and from DRAM)."""
     memory, traffic, time = Memory(placed), 0, 0
-    homes, tensors = placed.placement.homes, placed.step.tensors
+    homes, tensors = placed.home_levels, placed.step.tensors
     first = {}
     for operation in placed.step.operations:
         for name in operation.reads + operation.writes:
@@ -226,7 +226,7 @@ def replay(placed, cycles):
 def test_no_value_is_overwritten_before_its_last_read_and_traffic_equals_a_replay(work, order, act, weight):
     arch = machine(act, weight)
     placed = _placed(arch, work, order)
-    costs = {op.name: operation_cost(arch, placed.step, placed.placement, op, None) for op in placed.step.operations}
+    costs = {op.name: operation_cost(placed, op, None) for op in placed.step.operations}
     _, words = replay(placed, {name: cost.cycles for name, cost in costs.items()})
     dram = [(costs[op.name].levels.get("dram"), placed.step.trips(op.name)) for op in placed.step.operations]
     counted = sum((traffic.read_words + traffic.written_words) * runs for traffic, runs in dram if traffic)
@@ -240,7 +240,7 @@ def test_lifetimes_equal_a_time_stamp_on_every_row(work, order, act, seed):
     placed = _placed(arch, work, order)
     cycles = {op.name: (7 * i + seed) % 11 + 1 for i, op in enumerate(placed.step.operations)}
     memory, _ = replay(placed, cycles)
-    found = lifetimes(arch, placed.step, placed.placement, {}, make_timeline(placed.step, cycles))
+    found = lifetimes(placed, make_timeline(placed.step, cycles))
     for data in found:
         if data.level != "dram" and not data.rule.startswith("outlives"):
             assert data.cycles == memory.oldest[data.tensor], (data.tensor, data.rule)
@@ -256,11 +256,11 @@ def test_rows_are_refreshed_as_their_time_stamps_say(work, order, period):
     })  # fmt: skip
     arch = machine(1000, 20, refresh)
     placed = _placed(arch, work, order)
-    costs = {op.name: operation_cost(arch, placed.step, placed.placement, op, None) for op in placed.step.operations}
-    result = account(arch, placed.step, placed.placement, costs, {}, LifetimeRefresh())
+    costs = {op.name: operation_cost(placed, op, None) for op in placed.step.operations}
+    result = account(placed, costs, LifetimeRefresh())
     expected = 0
     time, stretches = 0, {}
-    here = {name for name, home in placed.placement.homes.items() if home == "act"}
+    here = {name for name, home in placed.home_levels.items() if home == "act"}
     lasting = {name for name in here if name in work.tensors and work.tensors[name].kind == "weight"}
     for operation, run in unrolled(placed.step):
         start, time = time, time + costs[operation.name].cycles
@@ -277,13 +277,13 @@ def test_rows_are_refreshed_as_their_time_stamps_say(work, order, period):
 
 
 def _run(placed, name, run):
-    return run if placed.placement.ranges[name].copies > 1 else None
+    return run if placed.ranges[name].copies > 1 else None
 
 
 def _refreshes(placed, name, stretch, period):
     if stretch is None:
         return 0
-    rows = math.ceil(placed.placement.words[name] / 6)
+    rows = math.ceil(placed.words[name] / 6)
     return rows * ((stretch[1] - stretch[0]) // period)
 
 

@@ -7,17 +7,19 @@ from hypothesis import strategies as st
 from schedule_builders import CAMEL_REFRESH, conv, mac, machine, step, training_step, vector
 from schedule_replay import unrolled
 
+from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.residency import operation_machine, place
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.step import Pass
 
 
-def replay(arch, work, placement):
+def replay(plan):
     """Walk through two micro-batches and the rest of the step, allocate on write, free after the last use.
 
     Returns the most rows in use by level. Written independently of the planner: it knows only homes,
     reads, writes and who comes later.
     """
+    arch, work = plan.machine, plan.step
     n = len(work.operations)
     trace = [op for op, run in unrolled(work) if run in (None, 0, 1)]
     uses = [set(op.reads) | set(op.writes) for op in trace]
@@ -40,18 +42,31 @@ def replay(arch, work, placement):
                     return False
             return False
 
-        for level in {placement.homes[name] for name in allocated}:
-            here = {name for name in allocated if placement.homes[name] == level}
-            size = sum(math.ceil(placement.words[name] / row_words[level]) for name in here)
-            for output, dying in placement.overlays.items():
+        for level in {plan.home_levels[name] for name in allocated}:
+            here = {name for name in allocated if plan.home_levels[name] == level}
+            size = sum(math.ceil(plan.words[name] / row_words[level]) for name in here)
+            for output, dying in overlays(plan):
                 if op.problem is None and output in fresh & here and dying in here:
                     assert not needed_later(dying), "an overwritten value is read later"
                     assert work.tensors[output].shape == work.tensors[dying].shape
-                    size -= math.ceil(min(placement.words[output], placement.words[dying]) / row_words[level])
+                    size -= math.ceil(min(plan.words[output], plan.words[dying]) / row_words[level])
             peak[level] = max(peak.get(level, 0), size)
         live = {name for name in allocated if name in persistent or (name in later and needed_later(name))}
     assert n
     return peak
+
+
+def overlays(plan):
+    """Pairs of residents, of which the first begins in rows of the second while that one still lives."""
+    for output, block in plan.blocks.items():
+        for dying, other in plan.blocks.items():
+            here = plan.homes[output].level == plan.homes[dying].level and output != dying
+            if (
+                here
+                and block.live.first == other.live.last
+                and max(block.start, other.start) < min(block.stop, other.stop)
+            ):
+                yield output, dying
 
 
 def random_steps():
@@ -63,25 +78,25 @@ def random_steps():
 @given(random_steps(), st.integers(1, 600), st.integers(1, 100))
 def test_a_replay_never_exceeds_the_capacity(work, act_depth, weight_depth):
     arch = machine(act_depth, weight_depth)
-    placement = place(arch, work)
-    peak = replay(arch, work, placement)
+    plan = place(arch, work)
+    peak = replay(plan)
     for storage in (arch.storage("act"), arch.storage("wbuf")):
         assert peak.get(storage.name, 0) <= storage.depth
         # The planner counts what is carried over as there from the start: at least what the replay sees.
-        assert peak.get(storage.name, 0) * storage.row_bits / 8 <= placement.peak_bytes[storage.name]
-        assert placement.peak_bytes[storage.name] <= storage.depth * storage.row_bits / 8
+        assert peak.get(storage.name, 0) * storage.row_bits / 8 <= peak_bytes(plan)[storage.name]
+        assert peak_bytes(plan)[storage.name] <= storage.depth * storage.row_bits / 8
 
 
 @settings(max_examples=100, deadline=None)
 @given(random_steps(), st.integers(1, 600), st.integers(1, 100))
 def test_operands_and_a_tile_fit_the_machine_of_every_operation(work, act_depth, weight_depth):
     arch = machine(act_depth, weight_depth)
-    placement = place(arch, work)
+    plan = place(arch, work)
     for op in work.operations:
         if op.problem is None:
             continue
-        narrowed = operation_machine(arch, placement, op)
-        homes = placement.operation_homes[op.name]
+        narrowed = operation_machine(plan, op)
+        homes = plan.operand_homes(op)
         for storage in (narrowed.storage("act"), narrowed.storage("wbuf")):
             own = [space for space in op.roles if space in storage.keep]
             resident = sum(op.problem.volume(space) for space in own if space in homes)
@@ -91,19 +106,18 @@ def test_operands_and_a_tile_fit_the_machine_of_every_operation(work, act_depth,
 
 
 def test_everything_fits_a_large_machine():
-    placement = place(machine(), training_step())
-    assert {name for name, home in placement.homes.items() if home == "dram"} == {"x"}
-    assert placement.homes["w1"] == "wbuf"
-    assert placement.homes["dw1"] == placement.homes["a"] == "act"
-    assert [(spill.tensor, spill.reason) for spill in placement.spills] == [("x", "comes from outside the step")]
+    plan = place(machine(), training_step())
+    assert {name for name, home in plan.home_levels.items() if home == "dram"} == {"x"}
+    assert plan.home_levels["w1"] == "wbuf"
+    assert plan.home_levels["dw1"] == plan.home_levels["a"] == "act"
+    assert plan.reasons == {"x": "comes from outside the step"}
 
 
 def test_spills_say_why():
     # 4 x 6 x 6 = 144 words are 24 rows of 6 words; at most 2 such tensors beside the weight gradients.
-    spills = {spill.tensor: spill for spill in place(machine(act_depth=20, weight_depth=1), training_step()).spills}
-    assert spills["b"].reason == "144 words, act has 120"
-    assert spills["w1"].reason == "16 words, wbuf has 9"
-    assert spills["b"].bytes == 144
+    reasons = place(machine(act_depth=20, weight_depth=1), training_step()).reasons
+    assert reasons["b"] == "144 words, act has 120"
+    assert reasons["w1"] == "16 words, wbuf has 9"
 
 
 def test_the_larger_traffic_per_byte_and_time_wins():
@@ -117,9 +131,9 @@ def test_the_larger_traffic_per_byte_and_time_wins():
     ]
     shapes = dict.fromkeys(("cold", "hot"), ("activation", (60,)))
     sinks = dict.fromkeys(("s1", "s2", "s3"), ("activation", (1,)))
-    placement = place(machine(act_depth=13, weight_depth=1), step(ops, x=("input", (60,)), **shapes, **sinks))
-    assert placement.homes["hot"] == "act" and placement.homes["cold"] == "dram"
-    assert {s.tensor: s.reason for s in placement.spills}["cold"].startswith("no room in act during make_hot")
+    plan = place(machine(act_depth=13, weight_depth=1), step(ops, x=("input", (60,)), **shapes, **sinks))
+    assert plan.home_levels["hot"] == "act" and plan.home_levels["cold"] == "dram"
+    assert plan.reasons["cold"].startswith("no room in act during make_hot")
 
 
 def test_edram_takes_only_what_is_worth_its_refresh():
@@ -136,9 +150,9 @@ def test_edram_takes_only_what_is_worth_its_refresh():
     break_even_J = 2 * 8 * 512e-12 / (1002 / 1675 * 480 / 58)
     for row_J, home in ((0.99 * break_even_J, "act"), (1.01 * break_even_J, "dram")):
         refresh = replace(CAMEL_REFRESH, row_energy_J=row_J)
-        placement = place(machine(weight_depth=1, refresh=refresh), work)
-        assert placement.homes["a"] == home
-    assert "refresh in act would cost 8.3e-09 J, traffic saved 8.2e-09 J" in placement.spills[1].reason
+        plan = place(machine(weight_depth=1, refresh=refresh), work)
+        assert plan.home_levels["a"] == home
+    assert "refresh in act would cost 8.3e-09 J, traffic saved 8.2e-09 J" in list(plan.reasons.values())[1]
 
 
 def test_padding_in_the_box_counts():
@@ -150,9 +164,9 @@ def test_padding_in_the_box_counts():
         a=("activation", (2, 8, 8)),
         y=("activation", (1, 8, 8)),
     )
-    placement = place(machine(), work)
-    assert placement.words["a"] == 2 * 10 * 10
-    assert placement.words["y"] == 64
+    plan = place(machine(), work)
+    assert plan.words["a"] == 2 * 10 * 10
+    assert plan.words["y"] == 64
 
 
 def test_a_buffer_that_cannot_keep_inputs_and_outputs_alike_holds_no_activations():
@@ -161,9 +175,9 @@ def test_a_buffer_that_cannot_keep_inputs_and_outputs_alike_holds_no_activations
         node if node.name != "act" else _with(node, keep=frozenset({"Outputs"}), bypass=frozenset({"Inputs"}))
         for node in base.nodes
     )
-    placement = place(Machine("split", nodes, base.cycle_s), training_step())
-    assert placement.homes["a"] == "dram" and placement.homes["w1"] == "wbuf"
-    assert "no shared on-chip storage may hold activation" in {s.tensor: s.reason for s in placement.spills}["a"]
+    plan = place(Machine("split", nodes, base.cycle_s), training_step())
+    assert plan.home_levels["a"] == "dram" and plan.home_levels["w1"] == "wbuf"
+    assert "no shared on-chip storage may hold activation" in plan.reasons["a"]
 
 
 def test_one_buffer_without_constraints_holds_everything():
@@ -173,31 +187,31 @@ def test_one_buffer_without_constraints_holds_everything():
         for node in base.nodes
         if node.name != "wbuf"
     )
-    placement = place(Machine("global", nodes, base.cycle_s), training_step())
-    assert {home for name, home in placement.homes.items() if name != "x"} == {"act"}
+    plan = place(Machine("global", nodes, base.cycle_s), training_step())
+    assert {home for name, home in plan.home_levels.items() if name != "x"} == {"act"}
 
 
 def test_registers_below_a_fanout_hold_nothing():
-    assert "oreg" not in place(machine(), training_step(c=1, p=1)).peak_bytes
+    assert "oreg" not in peak_bytes(place(machine(), training_step(c=1, p=1)))
 
 
 def test_idle_residents_narrow_the_buffer_in_sixteenths_only_where_tiles_are_staged():
     work = training_step()
     arch = machine(act_depth=192)
-    placement = place(arch, work)
+    plan = place(arch, work)
     ops = {op.name: op for op in work.operations}
     # conv1 reads the input from DRAM through "act" while dw1 and dw2 (16 words, 3 rows each) wait there.
-    assert placement.homes["a"] == "act"
-    assert operation_machine(arch, placement, ops["conv1"]).storage("act").depth == (192 - 6) // 12 * 12
+    assert plan.home_levels["a"] == "act"
+    assert operation_machine(plan, ops["conv1"]).storage("act").depth == (192 - 6) // 12 * 12
     # conv2 finds all its data at home: its machine must not depend on what else is live.
-    assert operation_machine(arch, placement, ops["conv2"]).storage("act").depth == 192
+    assert operation_machine(plan, ops["conv2"]).storage("act").depth == 192
 
 
 def test_the_operation_machine_pins_residents():
     work = training_step()
     arch = machine()
     op = next(op for op in work.operations if op.name == "conv2:wg")
-    pinned = operation_machine(arch, place(arch, work), op)
+    pinned = operation_machine(place(arch, work), op)
     # dw2 plays Weights here, but rests with the gradients.
     assert pinned.homes == {"Inputs": "act", "Weights": "act", "Outputs": "act"}
     assert "Weights" in pinned.storage("act").keep and "Weights" in pinned.storage("wbuf").bypass
@@ -211,8 +225,8 @@ def test_equal_layers_in_equal_surroundings_give_equal_machines():
         **{f"a{i + 1}": ("activation", (4, 6, 6)) for i in range(5)},
     )
     arch = machine()
-    placement = place(arch, work)
-    first, *others = [operation_machine(arch, placement, op) for op in work.operations[1:]]
+    plan = place(arch, work)
+    first, *others = [operation_machine(plan, op) for op in work.operations[1:]]
     assert all(other == first for other in others)
 
 
@@ -230,7 +244,7 @@ def test_a_staged_operand_leaves_room_for_its_tiles(share):
         w=("weight", (1, 1)),
         y=("activation", (1, int(6 * depth * share))),
     )
-    assert place(machine(act_depth=depth), work).homes["y"] == ("act" if share <= 7 / 8 else "dram")
+    assert place(machine(act_depth=depth), work).home_levels["y"] == ("act" if share <= 7 / 8 else "dram")
 
 
 def _with(node, **changes):

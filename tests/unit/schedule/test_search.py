@@ -89,10 +89,7 @@ def test_the_search_in_a_sentence():
 def test_the_estimate_is_a_bound_that_vector_operations_meet(act, weight, order):
     # Each tensor moves once: closed form and account must count the same words; cycles round up.
     placed = plan(machine(act, weight), ordered(chain(2), order))
-    costs = [
-        (operation_cost(placed.machine, placed.step, placed.placement, op, None), placed.step.trips(op.name))
-        for op in placed.step.operations
-    ]
+    costs = [(operation_cost(placed, op, None), placed.step.trips(op.name)) for op in placed.step.operations]
     found = estimate(placed)
     moved = sum((cost.dram_read_bytes + cost.dram_written_bytes) * runs for cost, runs in costs)
     assert found.dram_bytes <= moved
@@ -105,7 +102,7 @@ def test_in_a_roomy_machine_every_order_has_the_compulsory_traffic(c, p):
     # What comes from outside is read where it is used; nothing else goes off chip but waiting values that do not fit.
     work = training_step(c, p, repeats=4)
     placed = plan(machine(10**6, 10**6), ordered(work, "none"))
-    outside = {name for name, home in placed.placement.homes.items() if home == "dram"}
+    outside = {name for name, home in placed.home_levels.items() if home == "dram"}
     assert outside == {"x"}
 
 

@@ -35,9 +35,3 @@ def test_trips_of_nested_loops_multiply_and_the_schedule_refuses_them_as_not_eva
     for attempt in (lambda: ordered(work, "none"), lambda: plan(machine(), work)):
         with pytest.raises(WorkloadError, match="loops inside loops are not evaluated yet"):
             attempt()
-
-
-def test_a_change_keeps_the_tree():
-    work = step([Loop("samples", 3, (op("a"), Loop("samples", 2, (op("b"),)))), op("c")])
-    changed = work.changed(lambda operation: replace(operation, name=operation.name.upper()))
-    assert [changed.trips(name) for name in "ABC"] == [3, 6, 1]

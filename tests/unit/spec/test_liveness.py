@@ -2,7 +2,7 @@ import pytest
 from schedule_builders import conv, mac, step, training_step, vector
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.schedule.liveness import groups, in_place, live_ranges
+from camel_plugin.spec.liveness import groups, in_place, live_ranges
 from camel_plugin.spec.step import Group
 
 
