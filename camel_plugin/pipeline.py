@@ -22,9 +22,10 @@ from camel_plugin import workload
 from camel_plugin.cache import Cache, content_key, source_digest
 from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.base import MapResult, Objective
-from camel_plugin.engine.jobs import Job, Progress, map_all
+from camel_plugin.engine.jobs import Job, Progress, map_all, task_key
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
+from camel_plugin.files.plan_file import PLAN_FILE, PlanFile, read_plan, write_plan
 from camel_plugin.files.v04.mapping_file import write_mapping
 from camel_plugin.interop.specs import machine_files, problem_files
 from camel_plugin.plugins import load
@@ -43,11 +44,15 @@ from camel_plugin.result import (
     run_totals,
     total,
 )
+from camel_plugin.schedule.copies import MOVES
 from camel_plugin.schedule.cost import operation_cost
+from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.formats import format_notes, in_words
+from camel_plugin.schedule.given import given_results
 from camel_plugin.schedule.placement import peak_bytes
+from camel_plugin.schedule.replan import replan
 from camel_plugin.schedule.residency import operation_machine
-from camel_plugin.schedule.search import AUTO, FINALISTS, micro_batches, search, tried
+from camel_plugin.schedule.search import AUTO, FINALISTS, Candidate, micro_batches, search, tried
 from camel_plugin.schedule.search import note as search_note
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.plan import ChosenMapping, Plan
@@ -71,6 +76,7 @@ def compare(
     batch: int | None = None,
     micro_batch: int | str | None = None,
     depth_first: str = "network",
+    plan: Path | str | None = None,
     schedule: str | None = None,
     training: Mapping[str, Any] | None = None,
     strict: bool = False,
@@ -98,6 +104,8 @@ def compare(
         micro_batch: samples of one run of an operation; divides ``batch``. ``auto`` searches for the best.
         depth_first: how far a micro-batch runs before the next one starts: ``network``, ``stage``, ``block``, ``none``
             (one operation), ``cut`` (where the estimated traffic is least) or ``auto`` (all of them are tried).
+        plan: file of a plan of the first machine, in place of an order: its tree, homes and mappings are taken as they
+            stand, and batch, micro-batch and schedule are its own unless given.
         schedule: ``store-all``, ``checkpoint`` or ``reversible``.
         training: further settings of the recipe in place of the network file's, name -> value or text:
             ``optimizer``, ``trainable``, ``precision`` ..., see :mod:`camel_plugin.spec.recipe`.
@@ -137,6 +145,15 @@ def compare(
         machines = [with_accelergy_energies(machine) for machine in machines]
     elif energies != "builtin":
         raise UnknownNameError("source of energies", energies, ("accelergy", "builtin"), field="energies")
+    given = read_plan(plan) if plan is not None else None
+    if given is not None:
+        if given.mappings and engine != "native":
+            raise InputError(
+                "mappings of a plan are evaluated by the native model", field="engine", value=engine,
+                suggestion="use native, or take the mappings out of the plan",
+            )  # fmt: skip
+        batch, micro_batch = batch or given.batch, micro_batch or given.micro_batch
+        schedule = schedule or given.schedule
     searched = micro_batch == AUTO
     network = load_network(
         net,
@@ -155,11 +172,17 @@ def compare(
     sizes = micro_batches(network.batch) if searched else [network.micro_batch]
     searches = [
         search(machine, lambda size, on=machine: in_words(on, step_of(size)), sizes, depth_first, goal)  # type: ignore[misc]
-        for machine in machines
+        for machine in (machines if given is None else machines[1:])
     ]
-    finalists = [[_Plan(candidate.plan) for candidate in found[:FINALISTS]] for found in searches]
+    if given is not None:
+        fixed = replan(given, machines[0], in_words(machines[0], step_of(network.micro_batch)))
+        searches.insert(0, [Candidate(network.micro_batch, given.order, fixed, estimate(fixed))])
     weighed = policy if load("engines", engine).weighs_refresh else None
-    jobs = [job for plans in finalists for plan in plans for job in plan.jobs(weighed)]
+    finalists = [
+        [_Plan.of(candidate.plan, weighed, goal, given if position == 0 else None) for candidate in found[:FINALISTS]]
+        for position, found in enumerate(searches)
+    ]
+    jobs = [plan.jobs[name] for plans in finalists for plan in plans for name in plan.sought]
     mapped = iter(
         map_all(
             engine, jobs, objective=goal, budget_s=budget_s, pad=pad, workers=workers, cache=cache, progress=progress
@@ -180,7 +203,8 @@ def compare(
         own = {**settings, "overrides": dict(overrides or {}) if position == 0 else {}}
         outcomes = [
             plan.result(
-                [next(mapped) for _ in plan.mapped],
+                [next(mapped) for _ in plan.sought],
+                goal,
                 policy,
                 engine,
                 {**own, "micro_batch": candidate.micro_batch, "depth_first": candidate.depth_first},
@@ -199,7 +223,7 @@ def compare(
         results.append(replace(best, run=run, notes=[*best.notes, *_run_notes(run)]))
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}
     problems = problem_files(step_of(results[0].settings["micro_batch"]))
-    return replace(results[0], baselines=tuple(results[1:]), files={**files, **problems})
+    return replace(results[0], baselines=tuple(results[1:]), files={**results[0].files, **files, **problems})
 
 
 def _step(network: Network, cache: Cache | None) -> Step:
@@ -222,32 +246,54 @@ def _size(micro_batch: int | str | None) -> int | None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A placed step on its way through the engine."""
+    """A placed step on its way through the engine.
+
+    Attributes:
+        plan: without mappings.
+        jobs: operation -> its problem with the machine to map it on.
+        known: operation -> the result of a mapping that was given.
+    """
 
     plan: Plan
+    jobs: Mapping[str, Job]
+    known: Mapping[str, MapResult]
+
+    @classmethod
+    def of(cls, plan: Plan, policy: RefreshPolicy | None, objective: Objective, given: PlanFile | None) -> _Plan:
+        """A plan with its jobs; the mapper weighs refresh by ``policy`` if there is one."""
+        bare = replace(plan, mappings={})
+        known = duties(bare, policy) if policy else {}
+        jobs = {
+            operation.name: Job(
+                operation_machine(bare, operation).with_duties(known.get(operation.name, {})),
+                operation.problem,
+                f"{plan.machine.name}: {operation.name}",
+            )
+            for operation in plan.step.operations
+            if operation.problem is not None
+        }
+        return cls(bare, jobs, given_results(given, plan, jobs, objective) if given else {})
 
     @property
-    def mapped(self) -> list[Operation]:
-        return [operation for operation in self.plan.step.operations if operation.problem is not None]
-
-    def jobs(self, policy: RefreshPolicy | None) -> list[Job]:
-        """Every problem with the machine to map it on; the mapper weighs refresh by ``policy`` if there is one."""
-        known = duties(self.plan, policy) if policy else {}
-        return [
-            Job(
-                operation_machine(self.plan, operation).with_duties(known.get(operation.name, {})),
-                operation.problem,
-                f"{self.plan.machine.name}: {operation.name}",
-            )
-            for operation in self.mapped
-            if operation.problem is not None
-        ]
+    def sought(self) -> list[str]:
+        """Operations that need a mapping."""
+        return [name for name in self.jobs if name not in self.known]
 
     def result(
-        self, mapped: Sequence[MapResult], policy: RefreshPolicy, engine: str, settings: Mapping[str, Any]
+        self,
+        mapped: Sequence[MapResult],
+        objective: Objective,
+        policy: RefreshPolicy,
+        engine: str,
+        settings: Mapping[str, Any],
     ) -> StepResult:
-        found = {operation.name: result for operation, result in zip(self.mapped, mapped, strict=True)}
-        chosen = {name: ChosenMapping(result.mapping, result.padded) for name, result in found.items()}
+        found = {**self.known, **dict(zip(self.sought, mapped, strict=True))}
+        chosen = {
+            name: ChosenMapping(
+                found[name].mapping, found[name].padded, found[name].lower_bound, task_key(job, objective)
+            )
+            for name, job in self.jobs.items()
+        }
         plan = replace(self.plan, mappings=chosen)
         machine, step = plan.machine, plan.step
         costs = {
@@ -293,11 +339,13 @@ class _Plan:
                 *format_notes(machine, step),
                 *_spill_notes(plan),
                 *_padding_notes(plan),
+                *_anew_notes(self.sought if self.known else ()),
                 *(note for level in lifetimes for note in level_notes(level)),
             ],
             lifetimes=lifetimes,
             unconfirmed=machine.unconfirmed,
             published=machine.published,
+            files={PLAN_FILE: write_plan(plan, settings["depth_first"], MOVES)},
         )
 
 
@@ -379,6 +427,10 @@ def _padding_notes(plan: Plan) -> list[str]:
         return []
     added = sum(mapped for _, mapped in pairs) / sum(asked for asked, _ in pairs) - 1
     return [f"{len(pairs)} operations are mapped on padded sizes: {added:.1%} more MACs there, not counted as work"]
+
+
+def _anew_notes(names: Sequence[str]) -> list[str]:
+    return [f"{len(names)} operations are mapped anew beside the plan's mappings: {', '.join(names)}"] if names else []
 
 
 def _spill_notes(plan: Plan) -> list[str]:

@@ -76,6 +76,10 @@ MicroBatchOrAuto = Annotated[
 DepthFirst = Annotated[
     OrderName, typer.Option(help="How far a micro-batch runs before the next one; cut: least traffic; auto: all.")
 ]
+Plan = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="plan.yaml of a result, edited or not: its tree, homes and mappings are run."),
+]
 Dataset = Annotated[int | None, typer.Option(min=1, metavar="SAMPLES", help="Samples of an epoch, for its totals.")]
 Epochs = Annotated[
     float | None, typer.Option(min=0.0, help="Epochs to the target accuracy: time and energy to it (with --dataset).")

@@ -32,6 +32,13 @@ class Job:
     label: str
 
 
+def task_key(job: Job, objective: Objective) -> str:
+    """What a mapping is found for: equal keys, equal map space and costs."""
+    machine = job.machine
+    parts = (machine.nodes, machine.cycle_s, machine.homes, machine.duties, job.problem, objective)
+    return content_key(*parts)[:16]
+
+
 def map_all(
     engine_name: str,
     jobs: Sequence[Job],

@@ -126,7 +126,7 @@ def dump_yaml(trees: Sequence[YamlNode]) -> str:
     joined = trees[0]
     for tree in trees[1:]:
         joined = _merge(joined, tree, deep=True)
-    return str(yaml.serialize(_compose(joined), Dumper=_Dumper, width=120))
+    return str(yaml.serialize(_compose(joined), Dumper=YAML12Dumper, width=120))
 
 
 class _Loader(yaml.SafeLoader):
@@ -135,7 +135,7 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
-class _Dumper(yaml.SafeDumper):
+class YAML12Dumper(yaml.SafeDumper):
     """PyYAML's emitter with the same scalars, and without aliases for nodes that occur twice."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers

@@ -42,11 +42,12 @@ def map_padded(engine: Engine, machine: Machine, problem: Problem, objective: Ob
             continue
         evaluated, wall_s = evaluated + found.evaluated, wall_s + found.wall_s
         if found.value < best.value:
-            best = _useful(found, machine, problem, other)
+            best = useful(found, machine, problem, other)
     return replace(best, evaluated=evaluated, wall_s=wall_s)
 
 
-def _useful(found: MapResult, machine: Machine, problem: Problem, padded: Problem) -> MapResult:
+def useful(found: MapResult, machine: Machine, problem: Problem, padded: Problem) -> MapResult:
+    """What was found for a padded form, with the work of ``problem`` alone as its computes."""
     units = machine.instances(machine.compute.name)
     evaluation = replace(
         found.evaluation,

@@ -43,7 +43,7 @@ class Rows:
         Returns:
             None if there are no such rows.
         """
-        others = list(self._meeting(live))
+        others = list(self.meeting(live))
         for partner, moment in partners.items():
             start = self.blocks[partner].start
             busy = (block for block in others if block.name != partner)
@@ -70,7 +70,7 @@ class Rows:
     def _within(self, stop: int) -> bool:
         return self.depth is None or stop <= self.depth
 
-    def _meeting(self, live: LiveRange) -> Iterator[Block]:
+    def meeting(self, live: LiveRange) -> Iterator[Block]:
         """Residents that live at the same time at some moment."""
         if 2 * (live.last - live.first) > len(self.blocks):
             yield from (b for b in self.blocks.values() if b.live.first <= live.last and live.first <= b.live.last)

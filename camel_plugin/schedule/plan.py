@@ -55,6 +55,17 @@ def _stays(step: Step, outside: set[str]) -> Iterator[Stay]:
                     yield Stay(name, block.start, block.stop, each_run=True)
 
 
+def stay_of(step: Step, tensor: str, start: int) -> Stay | None:
+    """The stay of a copy of ``tensor`` that begins at the operation ``start``; None if none can."""
+    weight = step.tensors[tensor].kind is TensorKind.WEIGHT
+    spans = loops(step) if weight else _blocks(step).values()
+    found = next((span for span in spans if span.start == start), None)
+    if found is None or step.tensors[tensor].kind not in VALUES | {TensorKind.WEIGHT}:
+        return None
+    used = any(tensor in operation.reads + operation.writes for operation in step.operations[start : found.stop])
+    return Stay(tensor, start, found.stop, each_run=not weight) if used else None
+
+
 def _blocks(step: Step) -> dict[int, range]:
     """Index of each operation that runs more than once -> the operations of its block in the same loop and pass."""
     numbers = iter(parts(step, "block"))

@@ -19,7 +19,7 @@ from camel_plugin.schedule.copies import LOAD, STORE
 from camel_plugin.schedule.formats import with_formats
 from camel_plugin.schedule.placement import Holders, may_keep, rows
 from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.spec.liveness import in_place, live_ranges, users
+from camel_plugin.spec.liveness import LiveRange, in_place, live_ranges, users
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan, Resting, resting_words
 from camel_plugin.spec.step import Operation, Step
@@ -107,6 +107,16 @@ def spared_J(machine: Machine, step: Step, uses: Sequence[Operation], name: str)
     return read * energy.read_J + written * energy.write_J
 
 
+def takeovers(step: Step, ranges: Mapping[str, LiveRange]) -> dict[str, list[tuple[str, int]]]:
+    """Tensor -> the tensors that may take over its rows, or it theirs, with the one operation at which both live."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for output, dying in in_place(step, ranges).items():
+        moment = ranges[output].first
+        found.setdefault(output, []).append((dying, moment))
+        found.setdefault(dying, []).append((output, moment))
+    return found
+
+
 class _Placer:
     """State of the greedy placement."""
 
@@ -116,11 +126,7 @@ class _Placer:
         self.holders = Holders(machine, step)
         self.levels = self.holders.levels
         self.ranges = live_ranges(step)
-        self.partners: dict[str, list[tuple[str, int]]] = {}
-        for output, dying in in_place(step, self.ranges).items():
-            moment = self.ranges[output].first
-            self.partners.setdefault(output, []).append((dying, moment))
-            self.partners.setdefault(dying, []).append((output, moment))
+        self.partners = takeovers(step, self.ranges)
         self.users = users(step)
         self.elapsed = self._elapsed()
         self.words = resting_words(step)

@@ -52,10 +52,14 @@ class ChosenMapping:
     Attributes:
         mapping: of its problem.
         padded: dimension -> bound that was mapped, where that is not the problem's own.
+        lower_bound: of the objective (J s, J or s) in the map space of the task ``found_for``; 0 for none known.
+        found_for: content key of the task that it was found for; empty for one that nobody searched for.
     """
 
     mapping: LoopMapping
     padded: Mapping[str, int] = field(default_factory=dict)
+    lower_bound: float = 0.0
+    found_for: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,19 @@ def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem) 
     reader = _Reader(machine, problem, directives)
     result = reader.mapping()
     reader.check(result)
+    reader.check_capacities(result)
+    return result
+
+
+def parse_mapping(directives: Sequence[YamlNode], machine: Machine, problem: Problem) -> Mapping:
+    """The mapping that directives of a v0.4 file give, see :func:`read_mapping`; capacities are not checked.
+
+    Raises:
+        SpecError: see :func:`read_mapping`.
+    """
+    reader = _Reader(machine, problem, directives)
+    result = reader.mapping()
+    reader.check(result)
     return result
 
 
@@ -205,21 +218,25 @@ class _Reader:
         return keep | (default - bypass)
 
     def check(self, result: Mapping) -> None:
-        """Refuse what the hardware cannot hold."""
-        kept: set[str] = set()
+        """Refuse loops that exceed a fanout, and dataspaces that no level keeps."""
+        for node in result.nodes:
+            level = self.levels[node.target]
+            if isinstance(level.node, Fanout):
+                self._check_fanout(level.node, node, level.loops or self.first)
+        kept = {name for node in result.nodes for name in node.keep}
+        for name in self.names.dataspaces:
+            if name not in kept:
+                raise self.first.error("no level keeps this dataspace", value=name)
+
+    def check_capacities(self, result: Mapping) -> None:
+        """Refuse tiles that a level cannot hold."""
         tile = dict.fromkeys(self.problem.dimensions, 1)
         for node in reversed(result.nodes):
             level = self.levels[node.target]
             for name, factor in node.factors.items():
                 tile[name] *= factor
-            if isinstance(level.node, Fanout):
-                self._check_fanout(level.node, node, level.loops or self.first)
-            else:
+            if isinstance(level.node, Storage):
                 self._check_capacity(level.node, node, tile, level.loops or level.keep or self.first)
-                kept |= node.keep
-        for name in self.names.dataspaces:
-            if name not in kept:
-                raise self.first.error("no level keeps this dataspace", value=name)
 
     def _check_fanout(self, fanout: Fanout, node: NodeMapping, place: YamlNode) -> None:
         for axis, available in (("X", fanout.mesh_x), ("Y", fanout.mesh_y)):
@@ -246,32 +263,42 @@ class _Reader:
 
 
 def write_mapping(mapping: Mapping, machine: Machine, problem: Problem) -> str:
-    """The mapping as a v0.4 file, every dimension and dataspace spelt out.
+    """The mapping as a v0.4 file, see :func:`mapping_directives`."""
+    lines = ["mapping:"]
+    for directive in mapping_directives(mapping, machine, problem):
+        entries_ = (f"{key}: {_flow(each) if isinstance(each, list) else each}" for key, each in directive.items())
+        lines.append(f"- {{{', '.join(entries_)}}}")
+    return "\n".join(lines) + "\n"
+
+
+def mapping_directives(mapping: Mapping, machine: Machine, problem: Problem) -> list[dict[str, str | int | list[str]]]:
+    """The directives of a v0.4 mapping, every dimension and dataspace spelt out.
 
     Raises:
         SpecError: the mapping names nodes that the machine does not have.
     """
-    lines = ["mapping:"]
+    directives: list[dict[str, str | int | list[str]]] = []
     for node in mapping.nodes:
         target = _outer_name(node.target, machine)
-        factors = ", ".join(f"{name}={node.factor(name)}" for name in problem.dimensions)
+        factors = [f"{name}={node.factor(name)}" for name in problem.dimensions]
         inner_first = [name for name in reversed(node.permutation) if node.factor(name) > 1]
         unit = [name for name in problem.dimensions if name not in inner_first]
         if isinstance(_level(machine, node.target), Storage):
             keep = [space.name for space in problem.dataspaces if space.name in node.keep]
             bypass = [space.name for space in problem.dataspaces if space.name not in node.keep]
-            lines.append(f"- {{target: {target}, type: dataspace, keep: {_flow(keep)}, bypass: {_flow(bypass)}}}")
-            order = _flow(inner_first + unit)
-            lines.append(f"- {{target: {target}, type: temporal, factors: [{factors}], permutation: {order}}}")
+            order = inner_first + unit
+            directives += [
+                {"target": target, "type": "dataspace", "keep": keep, "bypass": bypass},
+                {"target": target, "type": "temporal", "factors": factors, "permutation": order},
+            ]
         else:
             along_x = [name for name in inner_first if name in node.x_dims]
             along_y = [name for name in inner_first if name not in node.x_dims]
-            order = _flow(along_x + along_y + unit)
-            lines.append(
-                f"- {{target: {target}, type: spatial, factors: [{factors}], permutation: {order}, "
-                f"split: {len(along_x)}}}"
+            order = along_x + along_y + unit
+            directives.append(
+                {"target": target, "type": "spatial", "factors": factors, "permutation": order, "split": len(along_x)}
             )
-    return "\n".join(lines) + "\n"
+    return directives
 
 
 def _flow(names: Sequence[str]) -> str:
