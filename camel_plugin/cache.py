@@ -29,6 +29,16 @@ def source_digest(folder: Path) -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def adapter(kind: type) -> TypeAdapter[Any]:
+    """Reads and writes dataclasses of type ``kind`` as plain data; made once, which takes a while."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
 def content_key(*parts: Any) -> str:
     """SHA-256 of the content of ``parts``: dataclasses by their compared fields, sets sorted, labels left out."""
     text = json.dumps([_plain(part) for part in parts], sort_keys=True)
@@ -59,12 +69,11 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._adapters: dict[type, TypeAdapter[Any]] = {}
 
     def get(self, key: str, kind: type[T]) -> T | None:
         """The stored dataclass of type ``kind``, or None."""
         try:
-            found: T = self._adapter(kind).validate_json((self.folder / f"{key}.json").read_bytes())
+            found: T = adapter(kind).validate_json((self.folder / f"{key}.json").read_bytes())
             return found
         except (OSError, ValidationError):
             return None
@@ -75,12 +84,7 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
-                file.write(self._adapter(type(result)).dump_json(result))
+                file.write(adapter(type(result)).dump_json(result))
             Path(name).replace(self.folder / f"{key}.json")
         except OSError:
             return
-
-    def _adapter(self, kind: type) -> TypeAdapter[Any]:
-        if kind not in self._adapters:
-            self._adapters[kind] = TypeAdapter(kind)
-        return self._adapters[kind]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from camel_plugin.files.yaml_source import YAML12Dumper, load_yaml_text
+from camel_plugin.cache import adapter
+from camel_plugin.errors import SpecError
+from camel_plugin.files.yaml_source import YAML12Dumper, YamlNode, load_yaml_text
 
 T = TypeVar("T")
 
@@ -19,7 +22,7 @@ _SCALARS = yaml.representer.SafeRepresenter()
 
 def write_data(value: object) -> str:
     """A dataclass as YAML text; :func:`read_data` makes an equal one of it."""
-    return dump_plain(TypeAdapter(type(value)).dump_python(value))
+    return dump_plain(adapter(type(value)).dump_python(value))
 
 
 def read_data(kind: type[T], text: str, name: str) -> T:
@@ -30,27 +33,43 @@ def read_data(kind: type[T], text: str, name: str) -> T:
     """
     root = load_yaml_text(text, name)
     try:
-        return TypeAdapter(kind).validate_python(root.plain())
+        found: T = adapter(kind).validate_python(root.plain())
+        return found
     except ValidationError as error:
-        first = error.errors()[0]
-        raise root.at(first["loc"]).error(first["msg"], value=first["input"]) from error
+        raise _located(error, root) from error
+
+
+def _located(error: ValidationError, root: YamlNode) -> SpecError:
+    """The error that lies deepest; of a choice of forms, that of the form with the fewest errors."""
+    errors = error.errors()
+    forms = Counter(each["loc"][:-1] for each in errors)
+
+    def place(loc: tuple[int | str, ...]) -> YamlNode:
+        node = root
+        for key in loc:  # names of forms stand between the keys
+            node = node.at([key])
+        return node
+
+    each = max(errors, key=lambda each: (place(each["loc"]).field.count("."), -forms[each["loc"][:-1]]))
+    message = f"{each['loc'][-1]}: {each['msg']}"
+    return place(each["loc"]).error(message, value=None if each["type"] == "missing" else each["input"])
 
 
 def dump_plain(data: object) -> str:
-    """Plain data as YAML; a list or mapping that fits on one line stands on one."""
-    return str(yaml.serialize(_node(data, 0, top=True), Dumper=YAML12Dumper, width=4 * _WIDTH))
+    """Plain data as YAML; below its parts, a list or mapping that fits on one line stands on one."""
+    return str(yaml.serialize(_node(data, 0, parts=2), Dumper=YAML12Dumper, width=4 * _WIDTH))
 
 
-def _node(value: Any, column: int, *, top: bool = False) -> yaml.Node:
+def _node(value: Any, column: int, parts: int = 0) -> yaml.Node:
     if isinstance(value, frozenset):
         value = sorted(value)
     if not isinstance(value, Mapping | list | tuple):
         return _SCALARS.represent_data(value.value if isinstance(value, Enum) else value)
-    flow = not top and (not value or column + len(str(value)) - 2 * _words(value) <= _WIDTH)
+    flow = not value or (parts < 1 and column + len(str(value)) - 2 * _words(value) <= _WIDTH)
     if isinstance(value, Mapping):
-        pairs = [(_node(key, 0), _node(entry, column + len(str(key)) + 2)) for key, entry in value.items()]
+        pairs = [(_node(key, 0), _node(entry, column + len(str(key)) + 2, parts - 1)) for key, entry in value.items()]
         return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=flow)
-    entries = [_node(entry, column + 2) for entry in value]
+    entries = [_node(entry, column + 2, parts - 1) for entry in value]
     return yaml.SequenceNode("tag:yaml.org,2002:seq", entries, flow_style=flow)
 
 

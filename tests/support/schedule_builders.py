@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
+from hypothesis import strategies as st
+
 from camel_plugin.components.base import Refresh
+from camel_plugin.schedule.order import ORDERS, ordered
+from camel_plugin.schedule.partition import best_cut
+from camel_plugin.schedule.plan import plan
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
+from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.plan import ChosenMapping
 from camel_plugin.spec.problem import Dataspace, Problem
 from camel_plugin.spec.step import Coverage, Loop, Operation, Pass, Step, Tensor, TensorKind
 
 CYCLE_S = 2e-9
+ALL_ORDERS = (*ORDERS, "cut")
 VECTOR = VectorUnit(lanes=8, energy_J=1e-12)
 
 # CAMEL's activation memory: 12 banks of 48 KB in rows of 58 bits (FACTS 1 and 2), 20.3 fJ/bit, 3.35 us at 100 C.
@@ -157,6 +164,56 @@ def training_step(c=4, p=6, repeats=4):
     )
 
 
-def mapped(plan, mappings):
+def mapped(placed, mappings):
     """A plan with a mapping for some of its operations."""
-    return replace(plan, mappings={name: ChosenMapping(mapping) for name, mapping in mappings.items()})
+    return replace(placed, mappings={name: ChosenMapping(mapping) for name, mapping in mappings.items()})
+
+
+def mapping(loops, oreg_keeps=True):
+    """``loops``: node -> [(dimension, factor), ...], outermost first."""
+    keeps = {
+        "dram": {"Inputs", "Weights", "Outputs"},
+        "act": {"Inputs", "Outputs"},
+        "wbuf": {"Weights"},
+        "oreg": {"Outputs"} if oreg_keeps else set(),
+    }
+    order = ("dram", "act", "wbuf", "pe", "oreg")
+    return Mapping(
+        tuple(
+            NodeMapping(
+                name,
+                dict(loops.get(name, [])),
+                tuple(dimension for dimension, _ in loops.get(name, [])),
+                keep=frozenset(keeps.get(name, ())),
+            )
+            for name in order
+        )
+    )
+
+
+@st.composite
+def random_steps(draw, runs=(1, 2, 3)):
+    """Chains with skips in numbered blocks; weights of different size, some accumulated into."""
+    runs, count = draw(st.sampled_from(runs)), draw(st.integers(2, 9))
+    tensors, ops, made = {"x": ("input", (draw(st.integers(1, 30)),))}, [], ["x"]
+    for i in range(count):
+        shape = (draw(st.integers(1, 30)),)
+        tensors[f"v{i}"] = ("activation", shape)
+        tensors[f"w{i}"] = ("weight", (draw(st.integers(1, 30)),))
+        reads = {made[-1], draw(st.sampled_from(made)), f"w{draw(st.integers(0, i))}"}
+        writes = [f"v{i}"]
+        if draw(st.booleans()):
+            tensors[f"dw{i}"] = ("weight_grad", tensors[f"w{i}"][1])
+            reads.add(f"dw{i}")
+            writes.append(f"dw{i}")
+        ops.append(vector(f"s.{i // 2}.op{i}", tuple(sorted(reads)), tuple(writes), 1, repeats=runs))
+        made.append(f"v{i}")
+    for i in range(count):
+        if f"dw{i}" in tensors:
+            ops.append(vector(f"sgd{i}", (f"w{i}", f"dw{i}"), (f"w{i}",), 1, Pass.UPDATE, kind="sgd"))
+    return step(ops, **tensors)
+
+
+def placed_in(arch, work, order):
+    """The plan of a step in one of ALL_ORDERS."""
+    return plan(arch, best_cut(arch, work) if order == "cut" else ordered(work, order))

@@ -1,6 +1,5 @@
 import pytest
-from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapped, step, training_step, vector
-from test_tiles import mapping
+from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapped, mapping, step, training_step, vector
 
 from camel_plugin.refresh.lifetime import Rule, lifetimes
 from camel_plugin.schedule.residency import place

@@ -7,9 +7,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import CAMEL_REFRESH, machine, step, vector
+from schedule_builders import (
+    ALL_ORDERS,
+    CAMEL_REFRESH,
+    machine,
+    placed_in,
+    random_steps,
+    step,
+    vector,
+)
 from schedule_replay import replay
-from test_order import ALL_ORDERS, _placed, random_steps
 
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.placement import peak_bytes
@@ -28,7 +35,7 @@ def dram_words(placed):
 @given(random_steps(), st.sampled_from(ALL_ORDERS), st.integers(1, 60), st.integers(1, 20), st.booleans())
 def test_no_bank_ever_holds_more_than_it_has_and_traffic_is_that_of_the_costs(work, order, act, weight, edram):
     arch = machine(act, weight, CAMEL_REFRESH if edram else None)
-    placed = _placed(arch, work, order)
+    placed = placed_in(arch, work, order)
     seen = replay(placed)
     for name, level in seen.levels.items():
         assert (level.bank_peaks <= level.bank_rows).all() and level.peak <= arch.storage(name).depth
@@ -42,7 +49,7 @@ def test_no_bank_ever_holds_more_than_it_has_and_traffic_is_that_of_the_costs(wo
 @settings(max_examples=150, deadline=None)
 @given(random_steps(runs=(1,)), st.integers(1, 60), st.integers(1, 20))
 def test_the_peak_is_that_of_the_replay(work, act, weight):
-    placed = _placed(machine(act, weight), work, "network")
+    placed = placed_in(machine(act, weight), work, "network")
     for name, level in replay(placed).levels.items():
         if name in peak_bytes(placed):
             storage = placed.machine.storage(name)
@@ -87,7 +94,7 @@ def every_set_of_residents(work):
 @given(small_graphs(), st.integers(1, 24))
 def test_against_every_set_of_residents(work, depth):
     sets = list(every_set_of_residents(work))
-    placed = _placed(machine(depth, 1), work, "network")
+    placed = placed_in(machine(depth, 1), work, "network")
     words, peak = dram_words(placed), replay(placed).levels["act"].peak
     assert any(low <= peak <= high and words == moved for low, high, moved in sets)
     low, high, compulsory = sets[-1]  # all of them
@@ -104,7 +111,7 @@ def test_a_bank_of_one_row_less_is_refused_by_the_replay(refresh):
     # The replay itself must be able to fail: the rows that the plan takes are not there.
     work = step([vector("make", ("x",), ("a",)), vector("use", ("a",), ("b",))],
                 x=("input", (60,)), a=("activation", (60,)), b=("activation", (1,)))  # fmt: skip
-    placed = _placed(machine(11, 1, refresh), work, "network")
+    placed = placed_in(machine(11, 1, refresh), work, "network")
     replay(placed)
     smaller = replace(placed, machine=machine(9, 1, refresh))
     with pytest.raises(AssertionError, match="lies outside act"):

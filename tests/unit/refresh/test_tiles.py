@@ -4,34 +4,11 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import conv, machine
+from schedule_builders import conv, machine, mapping
 
 from camel_plugin.engine.native.tile_times import tile_time
-from camel_plugin.spec.mapping import Mapping, NodeMapping
 
 STORES = ("dram", "act", "wbuf", "oreg")
-
-
-def mapping(loops, oreg_keeps=True):
-    """``loops``: node -> [(dimension, factor), ...], outermost first."""
-    keeps = {
-        "dram": {"Inputs", "Weights", "Outputs"},
-        "act": {"Inputs", "Outputs"},
-        "wbuf": {"Weights"},
-        "oreg": {"Outputs"} if oreg_keeps else set(),
-    }
-    order = ("dram", "act", "wbuf", "pe", "oreg")
-    return Mapping(
-        tuple(
-            NodeMapping(
-                name,
-                dict(loops.get(name, [])),
-                tuple(dimension for dimension, _ in loops.get(name, [])),
-                keep=frozenset(keeps.get(name, ())),
-            )
-            for name in order
-        )
-    )
 
 
 def walk(problem, found, level, dataspace):

@@ -7,7 +7,18 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, step, vector
+from schedule_builders import (
+    ALL_ORDERS,
+    CAMEL_REFRESH,
+    CYCLE_S,
+    conv,
+    mac,
+    machine,
+    placed_in,
+    random_steps,
+    step,
+    vector,
+)
 from schedule_replay import unrolled
 
 from camel_plugin.refresh.account import account
@@ -16,7 +27,7 @@ from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
 from camel_plugin.schedule.copies import MOVES, without_copies
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.order import ORDERS, looped, ordered
-from camel_plugin.schedule.partition import _Model, best_cut, least_costs
+from camel_plugin.schedule.partition import _Model, least_costs
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.spec.liveness import groups
@@ -113,29 +124,6 @@ def test_borders_wait_in_one_copy_a_micro_batch():
     assert placed.ranges["a1"].copies == 1
 
 
-@st.composite
-def random_steps(draw, runs=(1, 2, 3)):
-    """Chains with skips in numbered blocks; weights of different size, some accumulated into."""
-    runs, count = draw(st.sampled_from(runs)), draw(st.integers(2, 9))
-    tensors, ops, made = {"x": ("input", (draw(st.integers(1, 30)),))}, [], ["x"]
-    for i in range(count):
-        shape = (draw(st.integers(1, 30)),)
-        tensors[f"v{i}"] = ("activation", shape)
-        tensors[f"w{i}"] = ("weight", (draw(st.integers(1, 30)),))
-        reads = {made[-1], draw(st.sampled_from(made)), f"w{draw(st.integers(0, i))}"}
-        writes = [f"v{i}"]
-        if draw(st.booleans()):
-            tensors[f"dw{i}"] = ("weight_grad", tensors[f"w{i}"][1])
-            reads.add(f"dw{i}")
-            writes.append(f"dw{i}")
-        ops.append(vector(f"s.{i // 2}.op{i}", tuple(sorted(reads)), tuple(writes), 1, repeats=runs))
-        made.append(f"v{i}")
-    for i in range(count):
-        if f"dw{i}" in tensors:
-            ops.append(vector(f"sgd{i}", (f"w{i}", f"dw{i}"), (f"w{i}",), 1, Pass.UPDATE, kind="sgd"))
-    return step(ops, **tensors)
-
-
 @settings(max_examples=60, deadline=None)
 @given(random_steps(), st.sampled_from(ORDERS), st.integers(1, 60), st.integers(1, 20))
 def test_an_order_and_its_copies_can_be_undone(work, order, act, weight):
@@ -143,13 +131,6 @@ def test_an_order_and_its_copies_can_be_undone(work, order, act, weight):
     assert undone.tensors == work.tensors and len(undone.body) == len(work.body)
     assert looped(undone) == looped(work)
     assert sorted(op.name for op in undone.operations) == sorted(op.name for op in work.operations)
-
-
-def _placed(arch, work, order):
-    return plan(arch, best_cut(arch, work) if order == "cut" else ordered(work, order))
-
-
-ALL_ORDERS = (*ORDERS, "cut")
 
 
 class Memory:
@@ -225,7 +206,7 @@ def replay(placed, cycles):
 @given(random_steps(), st.sampled_from(ALL_ORDERS), st.integers(1, 60), st.integers(1, 20))
 def test_no_value_is_overwritten_before_its_last_read_and_traffic_equals_a_replay(work, order, act, weight):
     arch = machine(act, weight)
-    placed = _placed(arch, work, order)
+    placed = placed_in(arch, work, order)
     costs = {op.name: operation_cost(placed, op, None) for op in placed.step.operations}
     _, words = replay(placed, {name: cost.cycles for name, cost in costs.items()})
     dram = [(costs[op.name].levels.get("dram"), placed.step.trips(op.name)) for op in placed.step.operations]
@@ -237,7 +218,7 @@ def test_no_value_is_overwritten_before_its_last_read_and_traffic_equals_a_repla
 @given(random_steps(), st.sampled_from(ALL_ORDERS), st.integers(1, 60), st.integers(1, 9))
 def test_lifetimes_equal_a_time_stamp_on_every_row(work, order, act, seed):
     arch = machine(act, 20)
-    placed = _placed(arch, work, order)
+    placed = placed_in(arch, work, order)
     cycles = {op.name: (7 * i + seed) % 11 + 1 for i, op in enumerate(placed.step.operations)}
     memory, _ = replay(placed, cycles)
     found = lifetimes(placed, make_timeline(placed.step, cycles))
@@ -255,7 +236,7 @@ def test_rows_are_refreshed_as_their_time_stamps_say(work, order, period):
         "row_cycles": 0, "row_energy_J": 1e-30, "retention_s": period * CYCLE_S,
     })  # fmt: skip
     arch = machine(1000, 20, refresh)
-    placed = _placed(arch, work, order)
+    placed = placed_in(arch, work, order)
     costs = {op.name: operation_cost(placed, op, None) for op in placed.step.operations}
     result = account(placed, costs, LifetimeRefresh())
     expected = 0
@@ -290,7 +271,7 @@ def _refreshes(placed, name, stretch, period):
 @pytest.mark.parametrize("order", ALL_ORDERS)
 def test_a_step_of_one_micro_batch_has_one_order(order):
     work = blocks(runs=1)
-    assert [op.name for op in _placed(machine(), work, order).step.operations if op.kind not in MOVES] == [
+    assert [op.name for op in placed_in(machine(), work, order).step.operations if op.kind not in MOVES] == [
         op.name for op in work.operations
     ]
 
