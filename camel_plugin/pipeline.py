@@ -152,6 +152,8 @@ def compare(
                 "mappings of a plan are evaluated by the native model", field="engine", value=engine,
                 suggestion="use native, or take the mappings out of the plan",
             )  # fmt: skip
+        if depth_first not in ("network", given.order):
+            raise InputError("a plan has its order", field="depth_first", value=depth_first, suggestion=given.order)
         batch, micro_batch = batch or given.batch, micro_batch or given.micro_batch
         schedule = schedule or given.schedule
     searched = micro_batch == AUTO
