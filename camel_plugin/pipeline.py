@@ -25,7 +25,7 @@ from camel_plugin.engine.base import MapResult, Objective
 from camel_plugin.engine.jobs import Job, Progress, map_all, task_key
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.errors import InputError, UnknownNameError
-from camel_plugin.files.plan_file import PLAN_FILE, PlanFile, read_plan, write_plan
+from camel_plugin.files.plan_file import PlanFile, read_plan
 from camel_plugin.files.v04.mapping_file import write_mapping
 from camel_plugin.interop.specs import machine_files, problem_files
 from camel_plugin.plugins import load
@@ -44,7 +44,6 @@ from camel_plugin.result import (
     run_totals,
     total,
 )
-from camel_plugin.schedule.copies import MOVES
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.formats import format_notes, in_words
@@ -178,7 +177,7 @@ def compare(
     ]
     if given is not None:
         fixed = replan(given, machines[0], in_words(machines[0], step_of(network.micro_batch)))
-        searches.insert(0, [Candidate(network.micro_batch, given.order, fixed, estimate(fixed))])
+        searches.insert(0, [Candidate(fixed, estimate(fixed))])
     weighed = policy if load("engines", engine).weighs_refresh else None
     finalists = [
         [_Plan.of(candidate.plan, weighed, goal, given if position == 0 else None) for candidate in found[:FINALISTS]]
@@ -209,9 +208,9 @@ def compare(
                 goal,
                 policy,
                 engine,
-                {**own, "micro_batch": candidate.micro_batch, "depth_first": candidate.depth_first},
+                own,
             )
-            for candidate, plan in zip(found, plans, strict=False)
+            for plan in plans
         ]
         best = min(outcomes, key=lambda outcome: outcome.totals.value(goal))
         if len(found) > 1:
@@ -225,7 +224,7 @@ def compare(
         results.append(replace(best, run=run, notes=[*best.notes, *_run_notes(run)]))
     files = {path: text for machine in machines for path, text in machine_files(machine).items()}
     problems = problem_files(step_of(results[0].settings["micro_batch"]))
-    return replace(results[0], baselines=tuple(results[1:]), files={**results[0].files, **files, **problems})
+    return replace(results[0], baselines=tuple(results[1:]), files={**files, **problems})
 
 
 def _step(network: Network, cache: Cache | None) -> Step:
@@ -315,7 +314,13 @@ class _Plan:
             arch=machine.name,
             net=step.network,
             engine=engine,
-            settings={**settings, "temperature_C": machine.temperature_C, "retention_s": retention_s},
+            settings={
+                **settings,
+                "micro_batch": step.micro_batch,
+                "depth_first": plan.order,
+                "temperature_C": machine.temperature_C,
+                "retention_s": retention_s,
+            },
             versions=_versions(machine, self.plan.step),
             totals=total(
                 operations,
@@ -347,7 +352,7 @@ class _Plan:
             lifetimes=lifetimes,
             unconfirmed=machine.unconfirmed,
             published=machine.published,
-            files={PLAN_FILE: write_plan(plan, settings["depth_first"], MOVES)},
+            plan=plan,
         )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from camel_plugin.spec.plan import Plan
+
 if TYPE_CHECKING:
     import pandas
 
@@ -175,6 +177,7 @@ class StepResult:
         lifetimes: eDRAM level -> retention time, histogram of lifetimes, and what outlives it with what would help.
         run: energy and time of a sample, an iteration, an epoch and until the target, as far as they were asked for.
         baselines: the same for the machines it is compared with.
+        plan: homes and mappings behind it; not part of ``result.json``.
         files: Timeloop v0.4 files behind the result, relative path -> text; not part of ``result.json``.
     """
 
@@ -193,13 +196,14 @@ class StepResult:
     lifetimes: Sequence[Mapping[str, Any]] = ()
     run: Mapping[str, float] = field(default_factory=dict)
     baselines: Sequence[StepResult] = field(default_factory=tuple)
+    plan: Plan | None = field(default=None, compare=False, repr=False)
     files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for ``json.dumps``."""
         data: dict[str, Any] = {"schema": SCHEMA}
         for item in fields(self):
-            if item.name == "files":
+            if item.name in ("plan", "files"):
                 continue
             if item.name == "baselines":
                 data["baselines"] = [baseline.to_dict() for baseline in self.baselines]

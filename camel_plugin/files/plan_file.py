@@ -16,7 +16,7 @@ from camel_plugin.files.schema import as_number, entries, integer, items, mappin
 from camel_plugin.files.v04.mapping_file import mapping_directives
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
 from camel_plugin.spec.plan import ChosenMapping, Plan
-from camel_plugin.spec.step import Loop, Operation
+from camel_plugin.spec.step import MOVES, Loop, Operation
 
 PLAN_FILE = "plan.yaml"
 """Its name among the files of a result."""
@@ -120,23 +120,17 @@ class PlanFile:
         return self.node.at(["belongs_to", field])
 
 
-def write_plan(plan: Plan, order: str, moves: frozenset[str]) -> str:
-    """The text of a plan file.
-
-    Args:
-        plan: to be written.
-        order: name of the order of its tree.
-        moves: kinds of operations that move copies, and are not listed.
-    """
+def write_plan(plan: Plan) -> str:
+    """The text of a plan file."""
     step = plan.step
     belongs = {
         "arch": plan.machine.name, "net": step.network, "schedule": step.schedule, "batch": step.batch,
-        "micro_batch": step.micro_batch, "order": order,
+        "micro_batch": step.micro_batch, "order": plan.order,
     }  # fmt: skip
     homes = {name: {"level": home.level, "rows": [home.start, home.stop]} for name, home in plan.homes.items()}
     parts = {
         "belongs_to": belongs,
-        "tree": _tree(step.body, moves),
+        "tree": _tree(step.body),
         "homes": homes,
         "outside": dict(plan.reasons),
         "mappings": _mappings(plan),
@@ -144,13 +138,13 @@ def write_plan(plan: Plan, order: str, moves: frozenset[str]) -> str:
     return _HEADER + dump_plain(parts)
 
 
-def _tree(body: Sequence[Loop | Operation], moves: frozenset[str]) -> list[object]:
+def _tree(body: Sequence[Loop | Operation]) -> list[object]:
     return [
-        {"loop": member.over, "trips": member.trips, "body": _tree(member.body, moves)}
+        {"loop": member.over, "trips": member.trips, "body": _tree(member.body)}
         if isinstance(member, Loop)
         else member.name
         for member in body
-        if isinstance(member, Loop) or member.kind not in moves
+        if isinstance(member, Loop) or member.kind not in MOVES
     ]
 
 

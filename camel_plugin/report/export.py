@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from camel_plugin.errors import EngineError, InputError
+from camel_plugin.files.plan_file import PLAN_FILE, write_plan
 from camel_plugin.result import OperationResult, StepResult, TensorResult
 
 MANIFEST = ".camel-result"
@@ -25,7 +26,7 @@ _LONGEST_NAME = 120
 
 
 def write(result: StepResult, directory: Path, *, extra: Mapping[str, str | bytes] | None = None) -> list[Path]:
-    """Write ``result.json``, ``operations.csv``, ``tensors.csv`` and ``mappings/*.yaml``.
+    """Write ``result.json``, ``operations.csv``, ``tensors.csv``, ``plan.yaml`` and ``mappings/*.yaml``.
 
     An earlier result in ``directory`` is replaced as a whole, once the new one is complete.
 
@@ -124,7 +125,9 @@ def _files(result: StepResult) -> dict[str, str]:
     data = result.to_dict()
     refuse_non_finite(data)
     mappings = _mapping_paths(result.operations)
+    plan = {} if result.plan is None else {PLAN_FILE: write_plan(result.plan)}
     return {
+        **plan,
         "result.json": json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
         "operations.csv": operations_csv(result),
         "tensors.csv": tensors_csv(result),

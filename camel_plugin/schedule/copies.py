@@ -11,12 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from camel_plugin.spec.liveness import groups
-from camel_plugin.spec.step import Loop, Operation, Step, over_samples
-
-LOAD = "load"
-STORE = "store"
-MOVES = frozenset({LOAD, STORE})
-"""Kinds of the operations that move a copy from and to the outermost level."""
+from camel_plugin.spec.step import LOAD, MOVES, STORE, Loop, Operation, Step, over_samples
 
 
 @dataclass(frozen=True, order=True)

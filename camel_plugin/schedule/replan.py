@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from camel_plugin.errors import nearest
 from camel_plugin.files.plan_file import HomeEntry, PlanFile, TreeEntry
@@ -37,8 +38,8 @@ def replan(file: PlanFile, machine: Machine, step: Step) -> Plan:
     work = _in_order(file, step)
     work = with_copies(work, sorted(_stays(file, work)))
     homes, outside = _Layout(file, machine, work).run()
-    plan = Plan(machine, work, homes, outside)
-    return Plan(machine, work, homes, outside, dict(_mappings(file, plan)))
+    plan = Plan(machine, work, homes, outside, order=file.order)
+    return replace(plan, mappings=dict(_mappings(file, plan)))
 
 
 def _check_owner(file: PlanFile, machine: Machine, step: Step) -> None:

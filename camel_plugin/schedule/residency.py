@@ -15,14 +15,13 @@ from itertools import accumulate
 import numpy as np
 
 from camel_plugin.schedule.banks import Rows
-from camel_plugin.schedule.copies import LOAD, STORE
 from camel_plugin.schedule.formats import with_formats
 from camel_plugin.schedule.placement import Holders, may_keep, rows
 from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.spec.liveness import LiveRange, in_place, live_ranges, users
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan, Resting, resting_words
-from camel_plugin.spec.step import Operation, Step
+from camel_plugin.spec.step import LOAD, STORE, Operation, Step
 
 WORKING_SHARE = 1 / 8
 """Share of a storage left to tiles while an operation stages an operand through it."""

@@ -30,14 +30,10 @@ class Candidate:
     """A plan and what it promises.
 
     Attributes:
-        micro_batch: samples of one run of an operation.
-        depth_first: one of ORDERS, or ``cut``.
-        plan: the placed step.
+        plan: the placed step; its order is one of ORDERS, or ``cut``.
         estimate: its bounds.
     """
 
-    micro_batch: int
-    depth_first: str
     plan: Plan
     estimate: Estimate
 
@@ -64,7 +60,7 @@ def search(
     found: list[Candidate] = []
     best, misses = math.inf, 0
     for size in sizes:
-        plans = _plans(machine, step_of(size), size, depth_first)
+        plans = _plans(machine, step_of(size), depth_first)
         value = min(candidate.estimate.value(objective) for candidate in plans)
         misses = 0 if value < best else misses + 1
         best = min(best, value)
@@ -74,7 +70,7 @@ def search(
     return sorted(found, key=lambda candidate: candidate.estimate.value(objective))
 
 
-def _plans(machine: Machine, step: Step, micro_batch: int, depth_first: str) -> list[Candidate]:
+def _plans(machine: Machine, step: Step, depth_first: str) -> list[Candidate]:
     named = ORDERS if depth_first in (AUTO, CUT) else (depth_first,)
     steps = [(order, ordered(step, order)) for order in named]
     if depth_first in (AUTO, CUT):
@@ -83,12 +79,12 @@ def _plans(machine: Machine, step: Step, micro_batch: int, depth_first: str) -> 
     for order, work in steps:
         cuts = tuple(loop.start for loop in loops(work))
         if cuts not in found:
-            placed = plan(machine, work)
-            found[cuts] = Candidate(micro_batch, order, placed, estimate(placed))
+            placed = replace(plan(machine, work), order=order)
+            found[cuts] = Candidate(placed, estimate(placed))
     if depth_first == CUT:
         # The model behind the cuts knows no addresses; where it errs, one of the named orders moves less.
         least = min(found.values(), key=lambda candidate: candidate.estimate.dram_bytes)
-        return [replace(least, depth_first=CUT)]
+        return [replace(least, plan=replace(least.plan, order=CUT))]
     return list(found.values())
 
 
@@ -101,8 +97,8 @@ def tried(found: Sequence[Candidate], mapped: Iterable[tuple[float, float]]) -> 
     """What a search looked at, for the report; the first ones with the time and energy that were really found."""
     rows: list[dict[str, float | int | str]] = [
         {
-            "micro_batch": each.micro_batch,
-            "depth_first": each.depth_first,
+            "micro_batch": each.plan.step.micro_batch,
+            "depth_first": each.plan.order,
             "estimated_latency_s": each.estimate.latency_s,
             "estimated_energy_J": each.estimate.energy_J,
             "estimated_dram_bytes": each.estimate.dram_bytes,
@@ -116,9 +112,9 @@ def tried(found: Sequence[Candidate], mapped: Iterable[tuple[float, float]]) -> 
 
 def note(found: Sequence[Candidate], mapped: Sequence[tuple[float, float]]) -> str:
     """The same in a sentence."""
-    sizes = ", ".join(str(size) for size in sorted({each.micro_batch for each in found}))
+    sizes = ", ".join(str(size) for size in sorted({each.plan.step.micro_batch for each in found}))
     best = "; ".join(
-        f"micro-batch {each.micro_batch} {each.depth_first}: {latency_s * 1e3:.4g} ms, {energy_J * 1e3:.4g} mJ"
+        f"micro-batch {each.plan.step.micro_batch} {each.plan.order}: {latency_s * 1e3:.4g} ms, {energy_J * 1e3:.4g} mJ"
         for each, (latency_s, energy_J) in zip(found, mapped, strict=False)
     )
     return f"searched {len(found)} plans (micro-batch {sizes}), the most promising mapped: {best}"

@@ -72,6 +72,7 @@ class Plan:
         homes: tensor -> where it rests on chip; the other tensors rest in the outermost level.
         reasons: why each of those does.
         mappings: operation -> its mapping, as far as they are found.
+        order: name of the order of the step. A label.
     """
 
     machine: Machine
@@ -79,6 +80,7 @@ class Plan:
     homes: Mapping[str, Resting]
     reasons: Mapping[str, str] = field(default_factory=dict)
     mappings: Mapping[str, ChosenMapping] = field(default_factory=dict)
+    order: str = field(default="", compare=False)
 
     @cached_property
     def ranges(self) -> Mapping[str, LiveRange]:

@@ -36,6 +36,12 @@ PERSISTENT_KINDS = frozenset({TensorKind.WEIGHT, TensorKind.OPTIMIZER_STATE})
 """Kinds that outlive the step: they exist before its first operation and after its last."""
 
 
+LOAD = "load"
+STORE = "store"
+MOVES = frozenset({LOAD, STORE})
+"""Kinds of the operations that move a copy of a tensor from and to the outermost level."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A named value of the step.

@@ -24,14 +24,14 @@ from schedule_replay import unrolled
 from camel_plugin.refresh.account import account
 from camel_plugin.refresh.lifetime import lifetimes
 from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
-from camel_plugin.schedule.copies import MOVES, without_copies
+from camel_plugin.schedule.copies import without_copies
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.order import ORDERS, looped, ordered
 from camel_plugin.schedule.partition import _Model, least_costs
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.spec.liveness import groups
-from camel_plugin.spec.step import Pass
+from camel_plugin.spec.step import MOVES, Pass
 
 
 def blocks(count=3, runs=4, words=12):

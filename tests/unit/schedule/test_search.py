@@ -39,8 +39,8 @@ def test_the_most_promising_comes_first_and_equal_orders_once():
     values = [candidate.estimate.energy_J for candidate in found]
     assert values == sorted(values)
     # With one micro-batch all orders are one.
-    assert sum(candidate.micro_batch == 8 for candidate in found) <= 1
-    assert len({(c.micro_batch, tuple(loops(c.plan.step))) for c in found}) == len(found)
+    assert sum(candidate.plan.step.micro_batch == 8 for candidate in found) <= 1
+    assert len({(c.plan.step.micro_batch, tuple(loops(c.plan.step))) for c in found}) == len(found)
 
 
 def test_the_search_stops_when_larger_micro_batches_promise_less():
@@ -72,16 +72,14 @@ def test_the_cut_order_moves_no_more_than_any_named_one(act, weight, size):
     arch = machine(act, weight)
     (cut,) = search(arch, chain, [size], "cut", "edp")
     named = [search(arch, chain, [size], order, "edp")[0] for order in ORDERS]
-    assert cut.depth_first == "cut"
+    assert cut.plan.order == "cut"
     assert cut.estimate.dram_bytes <= min(each.estimate.dram_bytes for each in named)
 
 
 def test_the_search_in_a_sentence():
     found = search(machine(60, 30), chain, [1, 2], "network", "edp")
-    assert note(found, [(1e-3, 2e-6)]) == (
-        f"searched 2 plans (micro-batch 1, 2), the most promising mapped: micro-batch {found[0].micro_batch} network: "
-        "1 ms, 0.002 mJ"
-    )
+    best = f"micro-batch {found[0].plan.step.micro_batch} network: 1 ms, 0.002 mJ"
+    assert note(found, [(1e-3, 2e-6)]) == f"searched 2 plans (micro-batch 1, 2), the most promising mapped: {best}"
 
 
 @settings(max_examples=60, deadline=None)
