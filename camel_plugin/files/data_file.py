@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -60,7 +60,7 @@ def dump_plain(data: object) -> str:
     return str(yaml.serialize(_node(data, 0, parts=2), Dumper=YAML12Dumper, width=4 * _WIDTH))
 
 
-def _node(value: Any, column: int, parts: int = 0) -> yaml.Node:
+def _node(value: object, column: int, parts: int = 0) -> yaml.Node:
     if isinstance(value, frozenset):
         value = sorted(value)
     if not isinstance(value, Mapping | list | tuple):
@@ -73,7 +73,7 @@ def _node(value: Any, column: int, parts: int = 0) -> yaml.Node:
     return yaml.SequenceNode("tag:yaml.org,2002:seq", entries, flow_style=flow)
 
 
-def _words(value: Collection[Any]) -> int:
+def _words(value: Collection[object]) -> int:
     """Words inside plain data, which Python quotes and YAML does not."""
     inner = [*value, *value.values()] if isinstance(value, Mapping) else value
     return sum(1 if isinstance(entry, str) else _words(entry) for entry in inner if isinstance(entry, Collection))
