@@ -1,4 +1,4 @@
-"""hwcomponents models of ``edram`` and ``bfp_mac``: adapters over ``camel_plugin.components``.
+"""hwcomponents models of ``edram`` and ``bfp_mac``: adapters over our components.
 
 Installed as the top-level module ``hwcomponents_camel``, because hwcomponents looks for models in modules whose name
 begins so; from a checkout name this file in ``config: {component_models: [...]}``. Attributes are those of the
@@ -12,10 +12,8 @@ from typing import ClassVar
 
 from hwcomponents import ActionCost, ComponentModel, action
 
-from camel_plugin.components import estimate, refresh_power
-from camel_plugin.errors import SpecError, nearest
-
-_POLICIES = ("worst_case", "none")
+from camel_plugin.errors import SpecError
+from camel_plugin.interop.adapters import OPTIONAL, Initializer, standing_cost
 
 
 class Edram(ComponentModel):  # type: ignore[misc]
@@ -28,53 +26,17 @@ class Edram(ComponentModel):  # type: ignore[misc]
     component_name: ClassVar[list[str]] = ["edram", "eDRAM"]
     priority = 0.7
 
-    def __init__(
-        self,
-        tech_node: float,
-        width: int,
-        depth: int | None = None,
-        size: int | None = None,
-        cell: str | None = None,
-        row_bits: int | None = None,
-        banks: int | None = None,
-        rows_per_array: int | None = None,
-        yield_: float | None = None,
-        yield_fraction: float | None = None,
-        retention_time: float | None = None,
-        temperature: float | None = None,
-        voltage: float | None = None,
-        refresh_policy: str = "worst_case",
+    def _initialize(
+        self, tech_node: float, width: int, depth: int | None = None, size: int | None = None, **others: object
     ) -> None:
-        if refresh_policy not in _POLICIES:
-            raise SpecError(
-                "unknown refresh policy",
-                field="refresh_policy",
-                value=refresh_policy,
-                suggestion=nearest(refresh_policy, _POLICIES),
-            )
         if (depth is None) == (size is None):
             raise SpecError("give either depth, in rows, or size, in bits", field="depth", value=depth)
-        cost = estimate(
-            "edram",
-            {
-                "technology": _nanometres(tech_node),
-                "width": width,
-                "depth": depth if size is None else _rows(size, width),
-                "cell": cell,
-                "row_bits": row_bits,
-                "banks": banks,
-                "rows_per_array": rows_per_array,
-                "yield": yield_ if yield_fraction is None else yield_fraction,
-                "retention_time": retention_time,
-                "temperature": temperature,
-                "voltage": voltage,
-            },
-        )
-        assert cost.refresh is not None
-        self.width = width
-        self.actions_J = {**cost.actions_J, "refresh": cost.refresh.row_energy_J}
-        refresh_W = refresh_power(cost.refresh) if refresh_policy == "worst_case" else 0.0
-        super().__init__(leak_power=cost.leakage_W + refresh_W, area=cost.area_m2)
+        rows = depth if size is None else _rows(size, width)
+        cost = standing_cost("edram", {"technology": _nanometres(tech_node), "width": width, "depth": rows, **others})
+        self.width, self.actions_J = width, cost.actions_J
+        super().__init__(leak_power=cost.leakage_W, area=cost.area_m2)
+
+    __init__ = Initializer(_initialize, ("tech_node", "width"), ("depth", "size", *OPTIONAL["edram"]))
 
     @action(bits_per_action="width")  # type: ignore[untyped-decorator]
     def read(self) -> ActionCost:
@@ -92,41 +54,18 @@ class Edram(ComponentModel):  # type: ignore[misc]
         return _cost(self.actions_J["refresh"])
 
 
-# hwcomponents matches attributes with parameters by their names, and Python has no way to write this one.
-_CODE = Edram.__init__.__code__
-Edram.__init__.__code__ = _CODE.replace(co_varnames=tuple(name.removesuffix("_") for name in _CODE.co_varnames))
-
-
 class BfpMac(ComponentModel):  # type: ignore[misc]
     """One multiply-accumulate lane of a block-floating-point dot-product unit."""
 
     component_name: ClassVar[list[str]] = ["bfp_mac"]
     priority = 0.7
 
-    def __init__(
-        self,
-        tech_node: float,
-        group: int | None = None,
-        mantissa_bits: int | None = None,
-        exponent_bits: int | None = None,
-        accumulator_bits: int | None = None,
-        temperature: float | None = None,
-        voltage: float | None = None,
-    ) -> None:
-        cost = estimate(
-            "bfp_mac",
-            {
-                "technology": _nanometres(tech_node),
-                "group": group,
-                "mantissa_bits": mantissa_bits,
-                "exponent_bits": exponent_bits,
-                "accumulator_bits": accumulator_bits,
-                "temperature": temperature,
-                "voltage": voltage,
-            },
-        )
+    def _initialize(self, tech_node: float, **others: object) -> None:
+        cost = standing_cost("bfp_mac", {"technology": _nanometres(tech_node), **others})
         self.compute_J = cost.actions_J["compute"]
         super().__init__(leak_power=cost.leakage_W, area=cost.area_m2)
+
+    __init__ = Initializer(_initialize, ("tech_node",), OPTIONAL["bfp_mac"])
 
     @action  # type: ignore[untyped-decorator]
     def compute(self) -> ActionCost:

@@ -83,6 +83,13 @@ def test_bad_attributes_are_refused(models):
         models.Edram(tech_node=16e-6, **EDRAM)
 
 
+def test_attributes_that_no_parameter_takes_or_that_are_missing_are_named(models):
+    with pytest.raises(TypeError, match=r"Edram has no attribute bank$"):
+        models.Edram(tech_node=16e-9, bank=12, **EDRAM)
+    with pytest.raises(TypeError, match=r"Edram needs width$"):
+        models.Edram(tech_node=16e-9, depth=6780, width=None)
+
+
 def test_bfp_mac(models):
     reference = estimate("bfp_mac", {"technology": "16nm", "group": 9})
     model = models.BfpMac(tech_node=16e-9, group=9)

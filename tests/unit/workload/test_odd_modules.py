@@ -80,7 +80,23 @@ def test_element_by_element_is_no_multiply_accumulate():
         lambda x: checkpoint(torch.tanh, x, use_reentrant=True),
         lambda x: checkpoint(torch.tanh, x, use_reentrant=False),
     ],
-    ids=str,
+    ids=[
+        "mse",
+        "bce",
+        "pad",
+        "pixel_shuffle",
+        "addcmul",
+        "lerp_",
+        "nearest",
+        "antialias",
+        "noise",
+        "sort",
+        "scatter_add",
+        "einsum",
+        "attention",
+        "reentrant",
+        "not_reentrant",
+    ],
 )
 def test_nothing_is_left_out_and_a_gradient_reaches_the_weight(function):
     step = load_network(Calls(function), input=(4, 8, 8), batch=2, micro_batch=2).step(strict=True)
