@@ -54,7 +54,7 @@ class Initializer:
         self.__code__ = SimpleNamespace(co_varnames=("self", *self._names), co_argcount=1 + len(self._names))
         self.__defaults__ = (None,) * len(optional)
 
-    def __get__(self, model: object, owner: type | None = None) -> Callable[..., None]:
+    def __get__(self, model: object, _owner: type | None = None) -> Callable[..., None]:
         return self if model is None else partial(self, model)
 
     def __call__(self, model: object, **attributes: object) -> None:

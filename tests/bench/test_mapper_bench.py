@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from mapper_cases import CASES, problem
+from timeloop_cases import machine
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-from test_mapper_goldens import CASES, problem  # noqa: E402
-from timeloop_cases import machine  # noqa: E402
-
-from camel_plugin.engine.base import Objective  # noqa: E402
-from camel_plugin.engine.native import NativeEngine  # noqa: E402
+from camel_plugin.engine.base import Objective
+from camel_plugin.engine.native import NativeEngine
 
 
 @pytest.mark.parametrize("budget_s", [0.5, 10.0])

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from mapper_cases import CASES, problem
 from timeloop_cases import machine
 
 from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
-from camel_plugin.spec.problem import Dataspace, Problem
-
-CASES = [json.loads(line) for line in (Path(__file__).parent / "mapper" / "cases.jsonl").read_text().splitlines()]
-
-
-def problem(case: dict[str, Any]) -> Problem:
-    dataspaces = tuple(
-        Dataspace(
-            space["name"],
-            tuple(tuple((dim, coefficient) for dim, coefficient in rank) for rank in space["projection"]),
-            space["read_write"],
-        )
-        for space in case["dataspaces"]
-    )
-    return Problem(tuple(case["bounds"]), tuple(case["bounds"].values()), dataspaces, case["kind"], case["id"])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])

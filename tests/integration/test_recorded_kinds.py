@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from test_recorded_timeloop import differences, given
+from timeloop_parity import differences, given
 
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate

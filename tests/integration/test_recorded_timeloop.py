@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from timeloop_parity import differences
+from timeloop_parity import differences, given
 
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop.stats import parse_stats
-from camel_plugin.files.v04 import read_machine, read_mapping, read_problem
+from camel_plugin.files.v04 import read_mapping, read_problem
 from camel_plugin.workload.network_file import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-revresnet.tar.xz"
@@ -31,14 +31,6 @@ def runs() -> dict[str, dict[str, str]]:
             assert content is not None
             found[folder][name] = content.read().decode()
     return found
-
-
-def given(run, tmp_path):
-    """Machine and problem as Timeloop was given them."""
-    ert = tmp_path / "ERT.yaml"
-    ert.write_text(run["ERT.yaml"])
-    problem = read_problem([("problem.yaml", run["problem.yaml"])])
-    return read_machine([("architecture.yaml", run["architecture.yaml"])], ert=ert, problem=problem), problem
 
 
 MAPPED = sorted(name for name in runs() if name.endswith("/mapper"))

@@ -191,6 +191,13 @@ def mapping(loops, oreg_keeps=True):
     )
 
 
+def plain(problem):
+    """All loops at the activation buffer, reduction innermost."""
+    reduction = [d for d in ("C", "R", "S") if problem.size[d] > 1]
+    others = [d for d in ("M", "P", "Q") if problem.size[d] > 1]
+    return mapping({"act": [(d, problem.size[d]) for d in others + reduction]})
+
+
 @st.composite
 def random_steps(draw, runs=(1, 2, 3)):
     """Chains with skips in numbered blocks; weights of different size, some accumulated into."""

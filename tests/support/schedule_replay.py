@@ -149,3 +149,12 @@ def _made(trace, name):
     """The step itself makes the value: a copy on chip of what lasts outside."""
     operation = next(operation for operation, _ in trace if name in operation.reads + operation.writes)
     return name in operation.writes and name not in operation.reads
+
+
+def timed_runs(work, cycles):
+    """Every run of every operation, one after the other."""
+    runs, time = [], 0
+    for operation, _ in unrolled(work):
+        runs.append((operation.name, time, time + cycles[operation.name]))
+        time += cycles[operation.name]
+    return runs

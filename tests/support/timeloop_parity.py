@@ -1,6 +1,8 @@
-"""Where the cost of a mapping is not the same in the native model and in Timeloop."""
+"""Recorded runs of Timeloop: what it was given, and where the native model says another cost."""
 
 import pytest
+
+from camel_plugin.files.v04 import read_machine, read_problem
 
 COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
 
@@ -27,3 +29,11 @@ def differences(mine, theirs):
     if mine.energy_J != pytest.approx(theirs.energy_J, rel=1e-5):
         found.append(f"{mine.energy_J} J, Timeloop {theirs.energy_J} J")
     return found
+
+
+def given(run, tmp_path):
+    """Machine and problem as Timeloop was given them."""
+    ert = tmp_path / "ERT.yaml"
+    ert.write_text(run["ERT.yaml"])
+    problem = read_problem([("problem.yaml", run["problem.yaml"])])
+    return read_machine([("architecture.yaml", run["architecture.yaml"])], ert=ert, problem=problem), problem

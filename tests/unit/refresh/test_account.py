@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, step, training_step, vector
-from test_lifetime import plain
-from test_timeline import unrolled
+from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, plain, step, training_step, vector
+from schedule_replay import timed_runs
 
 from camel_plugin.components.base import Refresh
 from camel_plugin.errors import InfeasibleError
@@ -269,7 +268,7 @@ def test_every_live_row_is_refreshed_once_a_period(situation, period):
         return min(refresh.banks, len(begun) + more) * refresh.arrays_per_bank * refresh.rows_per_array
 
     ticks, time = dict.fromkeys(cycles, 0), 0
-    for name, start, end in unrolled(work, cycles):
+    for name, start, end in timed_runs(work, cycles):
         time = end
         ticks[name] += sum(end // period - start // period for start, end in _phases(start, end, period))
     assert time == sum(cycles[op.name] * work.trips(op.name) for op in work.operations)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mapped_nests import nests
 from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, step, training_step
-from test_tiles import nests
 
 from camel_plugin.components.base import Refresh
 from camel_plugin.engine.base import Objective

@@ -1,5 +1,5 @@
 import pytest
-from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapped, mapping, step, training_step, vector
+from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapped, mapping, plain, step, training_step, vector
 
 from camel_plugin.refresh.lifetime import Rule, lifetimes
 from camel_plugin.schedule.residency import place
@@ -14,13 +14,6 @@ def edram(refresh, **sizes):
 @pytest.fixture
 def refresh():
     return CAMEL_REFRESH
-
-
-def plain(problem):
-    """All loops at the activation buffer, reduction innermost."""
-    reduction = [d for d in ("C", "R", "S") if problem.size[d] > 1]
-    others = [d for d in ("M", "P", "Q") if problem.size[d] > 1]
-    return mapping({"act": [(d, problem.size[d]) for d in others + reduction]})
 
 
 def analyse(arch, work, cycles, mappings=None):

@@ -4,11 +4,10 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mapped_nests import nests
 from schedule_builders import conv, machine, mapping
 
 from camel_plugin.engine.native.tile_times import tile_time
-
-STORES = ("dram", "act", "wbuf", "oreg")
 
 
 def walk(problem, found, level, dataspace):
@@ -50,26 +49,6 @@ def stays(tiles):
             else:
                 runs.append((time, time + 1))
     return result
-
-
-@st.composite
-def nests(draw):
-    """A small problem and a random mapping of it."""
-    problem = conv(
-        draw(st.sampled_from([1, 2, 4])),
-        draw(st.sampled_from([1, 2])),
-        draw(st.sampled_from([1, 2, 4])),
-        draw(st.sampled_from([1, 1, 2])),
-        draw(st.sampled_from([1, 2])),
-    )
-    loops = {}
-    for dimension, bound in problem.size.items():
-        while bound > 1:
-            node = draw(st.sampled_from([*STORES, "pe"]))
-            here = loops.setdefault(node, {})
-            here[dimension] = here.get(dimension, 1) * 2
-            bound //= 2
-    return problem, mapping({node: draw(st.permutations(list(here.items()))) for node, here in loops.items()})
 
 
 def temporal_steps(found):

@@ -2,18 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from schedule_builders import training_step
-from schedule_replay import unrolled as in_order
+from schedule_replay import timed_runs
 
 from camel_plugin.schedule.timeline import make_timeline
-
-
-def unrolled(work, cycles):
-    """Every run of every operation, one after the other."""
-    runs, time = [], 0
-    for operation, _ in in_order(work):
-        runs.append((operation.name, time, time + cycles[operation.name]))
-        time += cycles[operation.name]
-    return runs
 
 
 @pytest.fixture
@@ -37,6 +28,6 @@ def test_micro_batches_run_one_after_the_other_then_the_updates(work):
 @given(st.integers(-5, 600), st.integers(0, 600))
 def test_runs_are_those_that_overlap(start, length):
     work = training_step(repeats=3)
-    everything = unrolled(work, durations(work))
+    everything = timed_runs(work, durations(work))
     expected = [(name, begin, end) for name, begin, end in everything if begin < start + length and end > start]
     assert list(make_timeline(work, durations(work)).runs(start, start + length)) == expected

@@ -3,7 +3,6 @@
 All on the meta device, so the networks have their full size.
 """
 
-import os
 from collections import Counter
 from functools import cache
 
@@ -15,8 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint_sequential
 from torch.utils.flop_counter import FlopCounterMode
+from zoo import BATCH, ZOO, Saved, build, graph_of
 
-from camel_plugin.resources import available
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.lowering.memory import stored_bytes
 from camel_plugin.workload.lowering.training import lower
@@ -37,11 +36,6 @@ PARAMETERS = {
 }
 ROUNDED = {"rev-vit-s": 22, "rev-vit-b": 87}  # millions: Mangalam et al., table 1
 GIGA_MACS = {"resnet18": 1.81, "resnet34": 3.66, "vgg16": 15.47, "mobilenetv2": 0.3, "vit-b": 17.56, "vit-s": 4.6}
-ALIKE = {"resnet34", "resnet110", "resnet164", "revnet110", "revnet164", "revnet104", "vit-b", "rev-vit-b", "resnet50"}
-ALIKE |= {f"dudnn-branch{name}" for name in ("8-resnet50", "12-resnet50", "8-vit12", "12-vit16", "6-vit12")}
-"""Further members of families; CAMEL_ALL_NETWORKS=1 tests them, too (a minute)."""
-ZOO = sorted(set(available("workloads")) - (set() if "CAMEL_ALL_NETWORKS" in os.environ else ALIKE))
-BATCH = 2
 
 
 class Ran(TorchDispatchMode):
@@ -60,44 +54,6 @@ class Ran(TorchDispatchMode):
             self.grouped |= args[9] > 1
         self.count[name] += 1
         return func(*args, **(kwargs or {}))
-
-
-class Saved:
-    """Elements that autograd keeps: whole storages where a whole was saved, else the views; parameters left out."""
-
-    def __init__(self, module):
-        self.known = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
-        self.views = {}
-        self.keep = []
-
-    def pack(self, tensor):
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self.known:
-            self.keep.append(storage)
-            whole = storage.nbytes() // tensor.dtype.itemsize
-            view = (tensor.storage_offset(), tensor.numel())
-            self.views.setdefault((storage._cdata, whole), set()).add(view)
-        return tensor
-
-    @property
-    def elements(self):
-        total = 0
-        for (_, whole), views in self.views.items():
-            total += whole if any(size >= whole for _, size in views) else sum(size for _, size in views)
-        return total
-
-
-def graph_of(name):
-    return load_network(name, batch=BATCH, micro_batch=BATCH).graph
-
-
-def build(name):
-    network = load_network(name)
-    with torch.device("meta"):
-        module = network.factory().train()
-        if network.input_type == "float":
-            return module, torch.empty(BATCH, *network.input)
-        return module, torch.empty(BATCH, *network.input, dtype=torch.int64)
 
 
 @cache

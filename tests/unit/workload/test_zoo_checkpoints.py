@@ -9,13 +9,13 @@ from collections import defaultdict
 
 import pytest
 import torch
-from test_zoo import BATCH, ZOO, build, graph_of
 from torch.autograd.graph import saved_tensors_hooks
 from torch.fx import Interpreter, symbolic_trace
 from torch.fx.passes.split_module import split_module
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
+from zoo import BATCH, ZOO, build, graph_of
 
 from camel_plugin.spec.step import Pass, TensorKind
 from camel_plugin.workload.lowering.memory import peak_stored_bytes, stored_bytes

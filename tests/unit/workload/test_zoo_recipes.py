@@ -6,13 +6,13 @@ the meta device, so at full size. Networks with grouped convolutions are left ou
 
 import pytest
 import torch
-from test_zoo import BATCH, ZOO, Saved, build
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import flop_registry
+from zoo import BATCH, ZOO, Saved, build
 
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.freeze import only_trainable
