@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,20 @@ from camel_plugin.result import ENERGY_PARTS
 
 POLICIES = ("none", "lifetime", "occupied", "conventional")
 
-QUICK = {"budget_s": 0.0, "pad": False}
+HERE = {"pad": False, "workers": 1}
+"""A small network is mapped sooner here than in processes that must start first."""
+QUICK = {**HERE, "budget_s": 0.0}
 """The first round of the mapper alone, for what holds whatever the mappings."""
+
+
+SMALL = str(Path(__file__).parents[1] / "support" / "small_revnet.yaml")
+
+
+@pytest.fixture(
+    scope="module", params=[SMALL, pytest.param("revresnet", marks=pytest.mark.slow)], ids=["small", "revresnet"]
+)
+def net(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +38,21 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def by_policy(cache):
+def by_policy(cache, net):
     """Every policy on the same mappings: those of a mapper that is not told of refresh."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NativeEngine, "weighs_refresh", False)
-        return {policy: evaluate("camel", "revresnet", refresh=policy, cache=cache) for policy in POLICIES}
+        return {policy: evaluate("camel", net, refresh=policy, cache=cache, **HERE) for policy in POLICIES}
 
 
 @pytest.fixture(scope="module")
-def aware(cache):
-    return evaluate("camel", "revresnet", cache=cache)
+def aware(cache, net):
+    return evaluate("camel", net, cache=cache, **HERE)
 
 
 @pytest.fixture(scope="module")
-def sram(cache):
-    return evaluate("camel-sram", "revresnet", refresh="conventional", cache=cache, **QUICK)
+def sram(cache, net):
+    return evaluate("camel-sram", net, refresh="conventional", cache=cache, **QUICK)
 
 
 def test_totals_are_sums_over_operations(by_policy):
@@ -64,14 +77,15 @@ def test_refresh_policies_are_ordered_on_the_same_mappings(by_policy):
     assert energies[1] < energies[3]
 
 
+@pytest.mark.parametrize("net", [pytest.param("revresnet", marks=pytest.mark.slow)], indirect=True)
 def test_a_mapper_that_knows_of_refresh_does_better(aware, by_policy):
     assert aware.totals.edp_Js < by_policy["lifetime"].totals.edp_Js
     assert aware.totals.energy_J < by_policy["lifetime"].totals.energy_J
 
 
-def test_padding_saves_time_and_is_no_work(cache):
-    plain = evaluate("camel", "revresnet", cache=cache, **QUICK)
-    padded = evaluate("camel", "revresnet", cache=cache, **QUICK | {"pad": True})
+def test_padding_saves_time_and_is_no_work(cache, net):
+    plain = evaluate("camel", net, cache=cache, **QUICK)
+    padded = evaluate("camel", net, cache=cache, **QUICK | {"pad": True})
     assert any(operation.padded for operation in padded.operations)
     assert not any(operation.padded for operation in plain.operations)
     assert padded.totals.latency_s < plain.totals.latency_s
@@ -79,9 +93,9 @@ def test_padding_saves_time_and_is_no_work(cache):
     assert any("padded sizes" in note for note in padded.notes)
 
 
-def test_refresh_rises_with_temperature(cache):
+def test_refresh_rises_with_temperature(cache, net):
     energies = [
-        evaluate("camel", "revresnet", temperature_C=temperature, cache=cache, **QUICK).totals.refresh_J
+        evaluate("camel", net, temperature_C=temperature, cache=cache, **QUICK).totals.refresh_J
         for temperature in (25.0, 60.0, 100.0)
     ]
     assert energies == sorted(energies)
@@ -94,8 +108,8 @@ def test_sram_needs_no_refresh(sram):
     assert all(operation.stall_cycles == 0 for operation in sram.operations)
 
 
-def test_data_that_last_an_hour_need_no_refresh(cache):
-    result = evaluate("camel", "revresnet", overrides={"edram_retention": "3600"}, cache=cache, **QUICK)
+def test_data_that_last_an_hour_need_no_refresh(cache, net):
+    result = evaluate("camel", net, overrides={"edram_retention": "3600"}, cache=cache, **QUICK)
     assert result.totals.refresh_count == 0
 
 
@@ -103,22 +117,22 @@ def test_macs_do_not_depend_on_the_machine(by_policy, sram):
     assert sram.totals.macs == by_policy["lifetime"].totals.macs
 
 
-def test_reversible_runs_more_and_keeps_less(cache, by_policy):
-    stored = evaluate("camel", "revresnet", schedule="store-all", cache=cache, **QUICK)
+def test_reversible_runs_more_and_keeps_less(cache, net, by_policy):
+    stored = evaluate("camel", net, schedule="store-all", cache=cache, **QUICK)
     assert stored.totals.macs < by_policy["lifetime"].totals.macs
     assert stored.totals.dram_bytes > 0
 
 
-def test_baselines_stand_in_the_result_and_in_its_json(cache):
-    result = compare(["camel", "camel-sram", "eyeriss-16nm"], "revresnet", cache=cache, **QUICK)
+def test_baselines_stand_in_the_result_and_in_its_json(cache, net):
+    result = compare(["camel", "camel-sram", "eyeriss-16nm"], net, cache=cache, **QUICK)
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert data["schema"] == 1
     assert [baseline["arch"] for baseline in data["baselines"]] == ["camel-sram", "eyeriss-16nm"]
     assert {"arch", "net", "engine", "settings", "versions", "totals", "operations", "tensors", "coverage"} <= set(data)
 
 
-def test_the_number_of_cores_does_not_matter():
-    one, two = (evaluate("camel", "revresnet", workers=workers, **QUICK) for workers in (1, 2))
+def test_the_number_of_cores_does_not_matter(net):
+    one, two = (evaluate("camel", net, **QUICK | {"workers": workers}) for workers in (1, 2))
     assert one.to_dict() == two.to_dict()
 
 
@@ -129,7 +143,7 @@ def test_a_second_run_needs_no_torch(tmp_path):
             "from pathlib import Path",
             "from camel_plugin import evaluate",
             "from camel_plugin.cache import Cache",
-            "evaluate('camel', 'lenet5', cache=Cache(Path(sys.argv[1])), budget_s=0.0, pad=False)",
+            "evaluate('camel', 'lenet5', cache=Cache(Path(sys.argv[1])), budget_s=0.0, pad=False, workers=1)",
             "print('torch' in sys.modules)",
         ]
     )

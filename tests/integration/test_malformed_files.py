@@ -24,7 +24,7 @@ description: a small reversible network
 source: a test
 builder: revnet
 parameters:
-  units: [1, 1, 2]
+  units: [1, 1, 1]
   filters: [4, 4, 8, 8]
   classes: 3
 input: [3, 8, 8]
@@ -92,7 +92,7 @@ def folder(tmp_path_factory):
 
 
 SETTINGS = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

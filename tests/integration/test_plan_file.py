@@ -10,8 +10,8 @@ from camel_plugin.cache import Cache
 from camel_plugin.errors import InputError, SpecError
 from camel_plugin.files.plan_file import PLAN_FILE, write_plan
 
-QUICK = {"budget_s": 0.0, "pad": False}
-"""The first round of the mapper alone."""
+QUICK = {"budget_s": 0.0, "pad": False, "workers": 1}
+"""The first round of the mapper alone, in this process."""
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +138,21 @@ def test_the_command_writes_and_runs_a_plan(tmp_path, capsys, searched):
     first = ["--batch", "8", "--out", str(out)]
     results = []
     for arguments in (first, ["--plan", str(out / PLAN_FILE)]):
-        common = ["--arch", "camel", "--net", "lenet5", "--budget", "0", "--no-pad", "--no-cache", "--json"]
+        common = [
+            "--arch",
+            "camel",
+            "--net",
+            "lenet5",
+            "--budget",
+            "0",
+            "--no-pad",
+            "--jobs",
+            "1",
+            "--no-cache",
+            "--json",
+        ]
         with pytest.raises(SystemExit, match="0"):
-            cli.main(["eval", *common, *arguments])
+            cli.main(["eval", *common, "--json", *arguments])
         results.append(json.loads(capsys.readouterr().out))
     assert results[0] == results[1] == json.loads(json.dumps(searched.to_dict()))
 

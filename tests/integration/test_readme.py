@@ -46,11 +46,11 @@ def test_the_table_agrees_with_the_validation_page():
         assert row[2:6] == [ms, mJ, refresh_mJ, mB]
 
 
-@pytest.mark.parametrize("schedule", ["reversible"])
-def test_a_row_of_the_table_is_what_the_code_computes(schedule):
+@pytest.mark.slow
+def test_a_row_of_the_table_is_what_the_code_computes():
     _, body = rows(block("networks"))
-    row = next(row for row in body if row[0] == "RevNet-38" and row[1] == schedule)
-    found = evaluate("camel-sram", "revresnet", schedule=schedule, depth_first="cut", budget_s=0.2).totals
+    row = next(row for row in body if row[0] == "RevNet-38" and row[1] == "reversible")
+    found = evaluate("camel-sram", "revresnet", schedule="reversible", depth_first="cut", budget_s=0.2).totals
     ours = [found.latency_s * 1e3, found.energy_J * 1e3, found.dram_bytes / 1e6]
     # A short search: mappings may be a little worse than those of the table.
     assert [float(cell.replace(",", "")) for cell in row[6:9]] == pytest.approx(ours, rel=0.05)

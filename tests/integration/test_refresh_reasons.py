@@ -22,7 +22,7 @@ def results(tmp_path_factory):
     cache = Cache(tmp_path_factory.mktemp("cache"))
 
     def along(axis):
-        usual = {"batch": 4, "micro_batch": 1, "budget_s": 0.5, "cache": cache}
+        usual = {"batch": 4, "micro_batch": 1, "budget_s": 0.0, "pad": False, "workers": 1, "cache": cache}
         return [evaluate("camel", "lenet5", **{**usual, **point}) for point in AXES[axis]]
 
     return along

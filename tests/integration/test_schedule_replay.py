@@ -17,12 +17,14 @@ from camel_plugin.schedule.residency import operation_machine
 from camel_plugin.workload.network_file import load_network
 
 MACHINES = ("camel", "camel-sram", "eyeriss-16nm")
-NETS = {"revresnet": 16, "resnet32": 16, "revnet110": 4, "dudnn-branch6-resnet50": 2}
+SIZES = {"revresnet": 4, "resnet32": 4, "revnet110": 4, "dudnn-branch6-resnet50": 2}
+"""Network -> batch."""
+NETS = ["revresnet", "resnet32", *(pytest.param(net, marks=pytest.mark.slow) for net in list(SIZES)[2:])]
 
 
 @functools.cache
 def network(name):
-    return load_network(name, batch=NETS.get(name, 4), micro_batch=1).step()
+    return load_network(name, batch=SIZES.get(name, 4), micro_batch=1).step()
 
 
 def placed(arch, net, order):

@@ -1,20 +1,22 @@
 """The networks that ship, on the meta device, and what autograd keeps of them."""
 
-import os
-
+import pytest
 import torch
 
 from camel_plugin.resources import available
 from camel_plugin.workload.network_file import load_network
 
 ALIKE = {"resnet34", "resnet110", "resnet164", "revnet110", "revnet164", "revnet104", "vit-b", "rev-vit-b", "resnet50"}
-
 ALIKE |= {f"dudnn-branch{name}" for name in ("8-resnet50", "12-resnet50", "8-vit12", "12-vit16", "6-vit12")}
-"""Further members of families; CAMEL_ALL_NETWORKS=1 tests them, too (a minute)."""
-
-ZOO = sorted(set(available("workloads")) - (set() if "CAMEL_ALL_NETWORKS" in os.environ else ALIKE))
+"""Further members of families: slow tests."""
+NAMES = sorted(available("workloads"))
 
 BATCH = 2
+
+
+def networks(chosen=lambda name: True):
+    """Parameters of a test: the networks that ship, those that are like another one marked slow."""
+    return [pytest.param(n, marks=pytest.mark.slow) if n in ALIKE else n for n in NAMES if chosen(n)]
 
 
 class Saved:

@@ -31,7 +31,7 @@ def again(value):
     return read_data(type(value), write_data(value), "data.yaml")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(random_steps(), st.sampled_from(ALL_ORDERS), st.integers(1, 60), st.integers(1, 20))
 def test_steps_come_back_unchanged(work, order, act, weight):
     step = placed_in(machine(act, weight), work, order).step

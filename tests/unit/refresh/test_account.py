@@ -217,7 +217,7 @@ def situations(draw):
     return work, cycles, refresh, draw(st.integers(1, 400)), draw(st.floats(0, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(situations())
 def test_each_policy_refreshes_no_more_than_the_next(situation):
     work, cycles, refresh, depth, busy = situation

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint_sequential
 from torch.utils.flop_counter import FlopCounterMode
-from zoo import BATCH, ZOO, Saved, build, graph_of
+from zoo import BATCH, Saved, build, graph_of, networks
 
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.lowering.memory import stored_bytes
@@ -87,7 +87,7 @@ def test_published_parameters_and_work():
         assert macs / 1e9 == pytest.approx(giga, abs=0.006), name
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", networks())
 def test_work_and_operators_are_those_of_torch(name):
     step = lowered(name)
     assert not step.coverage.unsupported
@@ -128,7 +128,7 @@ def test_work_and_operators_are_those_of_torch(name):
     assert sum(op.kind == "add" for op in gradients[Pass.INPUT_GRAD]) == count["add"], "sums of gradients"
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", networks())
 def test_what_is_remembered_is_what_autograd_saves(name):
     """To the element, but for a scalar of torch's loss, indices of embeddings that are constants here, and streams.
 
@@ -155,7 +155,7 @@ class Keeps(torch.autograd.Function):
         return y
 
 
-@pytest.mark.parametrize("name", [name for name in ZOO if name.startswith(("rev", "dudnn-b"))])
+@pytest.mark.parametrize("name", networks(lambda name: name.startswith(("rev", "dudnn-b"))))
 def test_reversible_remembers_what_a_reversible_autograd_function_does(name, monkeypatch):
     graph = graph_of(name)
     following = [{block.x1, block.x2} for block in graph.blocks[1:]] + [set()]

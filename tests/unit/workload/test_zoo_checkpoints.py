@@ -15,14 +15,14 @@ from torch.fx.passes.split_module import split_module
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
-from zoo import BATCH, ZOO, build, graph_of
+from zoo import BATCH, build, graph_of, networks
 
 from camel_plugin.spec.step import Pass, TensorKind
 from camel_plugin.workload.lowering.memory import peak_stored_bytes, stored_bytes
 from camel_plugin.workload.lowering.segments import segments
 from camel_plugin.workload.lowering.training import lower
 
-NETWORKS = [name for name in ZOO if not name.startswith(("rev", "dudnn-b"))]
+NETWORKS = networks(lambda name: not name.startswith(("rev", "dudnn-b")))
 """Reversible ones begin stages with streams that torch concatenates and splits again: other borders than ours."""
 LOSS = 1
 """A scalar that torch's cross-entropy keeps."""

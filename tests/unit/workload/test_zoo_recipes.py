@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import flop_registry
-from zoo import BATCH, ZOO, Saved, build
+from zoo import BATCH, Saved, build, networks
 
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.freeze import only_trainable
@@ -99,7 +99,7 @@ PLAIN = ReversibleBlock.forward
 
 
 @pytest.mark.parametrize(("reversible", "function"), [("fused", Coupling), ("generic", Inverted)])
-@pytest.mark.parametrize("name", [name for name in ZOO if name.startswith(("rev", "dudnn-b"))])
+@pytest.mark.parametrize("name", networks(lambda name: name.startswith(("rev", "dudnn-b"))))
 def test_a_reversible_step_does_the_work_of_a_reversible_autograd_function(name, reversible, function, monkeypatch):
     step = step_of(name, schedule="reversible", reversible=reversible)
     module, x = build(name)
