@@ -6,7 +6,18 @@ import torch
 from camel_plugin.resources import available
 from camel_plugin.workload.network_file import load_network
 
-ALIKE = {"resnet34", "resnet110", "resnet164", "revnet110", "revnet164", "revnet104", "vit-b", "rev-vit-b", "resnet50"}
+ALIKE = {
+    "resnet34",
+    "revnet56",
+    "resnet110",
+    "resnet164",
+    "revnet110",
+    "revnet164",
+    "revnet104",
+    "vit-b",
+    "rev-vit-b",
+    "resnet50",
+}
 ALIKE |= {f"dudnn-branch{name}" for name in ("8-resnet50", "12-resnet50", "8-vit12", "12-vit16", "6-vit12")}
 """Further members of families: slow tests."""
 NAMES = sorted(available("workloads"))

@@ -110,7 +110,7 @@ def test_a_reversible_step_does_the_work_of_a_reversible_autograd_function(name,
     assert ours == macs(lambda: loss[0].backward())
 
 
-@pytest.mark.parametrize("name", ["resnet32", "resnet164"])
+@pytest.mark.parametrize("name", ["resnet32", pytest.param("resnet164", marks=pytest.mark.slow)])
 def test_a_checkpointed_step_does_the_work_and_keeps_the_tensors_of_torch_s(name):
     """Segments of one block each: a convolution of the stem, the rest of it with the first unit, units, the head."""
     step = step_of(name, schedule="checkpoint", checkpoint_blocks=1)
