@@ -50,10 +50,11 @@ def test_no_bank_ever_holds_more_than_it_has_and_traffic_is_that_of_the_costs(wo
 @given(random_steps(runs=(1,)), st.integers(1, 60), st.integers(1, 20))
 def test_the_peak_is_that_of_the_replay(work, act, weight):
     placed = placed_in(machine(act, weight), work, "network")
-    for name, level in replay(placed).levels.items():
-        if name in peak_bytes(placed):
-            storage = placed.machine.storage(name)
-            assert storage.bits(level.peak * storage.block_words) / 8 == peak_bytes(placed)[name]
+    levels, peaks = replay(placed).levels, peak_bytes(placed)
+    assert levels.keys() & peaks.keys()
+    for name in levels.keys() & peaks.keys():
+        storage = placed.machine.storage(name)
+        assert storage.bits(levels[name].peak * storage.block_words) / 8 == peaks[name]
 
 
 @st.composite

@@ -1,5 +1,9 @@
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -230,8 +234,20 @@ def test_equal_layers_in_equal_surroundings_give_equal_machines():
     assert all(other == first for other in others)
 
 
-def test_placement_is_deterministic():
-    assert place(machine(60, 3), training_step()) == place(machine(60, 3), training_step())
+def test_hash_seeds_do_not_matter():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from camel_plugin.schedule.residency import place\n"
+        "from schedule_builders import machine, training_step; print(place(machine(60, 3), training_step()).homes)"
+    )
+    support = str(Path(__file__).parents[2] / "support")
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code, support],
+            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in "12"
+    }  # fmt: skip
+    assert len(printed) == 1 and "Resting" in printed.pop()
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
