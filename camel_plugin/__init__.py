@@ -8,7 +8,7 @@ if _TYPE_CHECKING:
     from camel_plugin.components.machines import load_machine
     from camel_plugin.pipeline import compare, evaluate
     from camel_plugin.result import StepResult
-    from camel_plugin.workload.network_file import load_network
+    from camel_plugin.workload.load import load_network
 
 __all__ = ["StepResult", "compare", "evaluate", "load_machine", "load_network"]
 
@@ -17,7 +17,7 @@ _ROOM = {
     "compare": "pipeline",
     "evaluate": "pipeline",
     "load_machine": "components.machines",
-    "load_network": "workload.network_file",
+    "load_network": "workload.load",
 }
 
 

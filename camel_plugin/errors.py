@@ -11,10 +11,11 @@ CamelError
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 class CamelError(Exception):
@@ -62,6 +63,13 @@ class InputError(CamelError):
         self.suggestion = suggestion
         super().__init__(self._text())
 
+    def placed(self, *, file: str | None = None, line: int | None = None, field: str | None = None) -> Self:
+        """The same error at another place."""
+        other = copy.copy(self)
+        other.file, other.line, other.field = file, line, field
+        other.args = (other._text(),)
+        return other
+
     def _text(self) -> str:
         where = self.file or ""
         if self.line is not None:
@@ -99,7 +107,7 @@ class UnknownNameError(InputError):
         field: str | None = None,
     ) -> None:
         self.name = name
-        self.valid = tuple(sorted(valid))
+        self.valid = tuple(sorted(map(str, valid)))
         super().__init__(
             f"unknown {kind}",
             file=file,

@@ -152,10 +152,6 @@ class Totals:
     peak_onchip_bytes: float
     area_m2: float
 
-    def value(self, objective: str) -> float:
-        """What ``edp``, ``energy`` or ``latency`` minimises."""
-        return {"edp": self.edp_Js, "energy": self.energy_J}.get(objective, self.latency_s)
-
 
 @dataclass(frozen=True)
 class StepResult:
@@ -171,14 +167,13 @@ class StepResult:
         operations: in execution order.
         tensors: by first use.
         coverage: modelled, ignored, unsupported, not_reached.
-        notes: what was decided on the way: what spills and why.
+        mapped_anew: operations whose given mapping did not fit any more.
         unconfirmed: assumed or recalled constants that the numbers hang on, with where they come from.
         published: what the machine's authors report, a reference and not a target.
         lifetimes: eDRAM level -> retention time, histogram of lifetimes, and what outlives it with what would help.
         run: energy and time of a sample, an iteration, an epoch and until the target, as far as they were asked for.
         baselines: the same for the machines it is compared with.
         plan: homes and mappings behind it; not part of ``result.json``.
-        files: Timeloop v0.4 files behind the result, relative path -> text; not part of ``result.json``.
     """
 
     arch: str
@@ -190,20 +185,19 @@ class StepResult:
     operations: Sequence[OperationResult]
     tensors: Sequence[TensorResult]
     coverage: Mapping[str, Sequence[str]]
-    notes: Sequence[str] = ()
+    mapped_anew: Sequence[str] = ()
     unconfirmed: Sequence[str] = ()
     published: str = ""
     lifetimes: Sequence[Mapping[str, Any]] = ()
     run: Mapping[str, float] = field(default_factory=dict)
     baselines: Sequence[StepResult] = field(default_factory=tuple)
     plan: Plan | None = field(default=None, compare=False, repr=False)
-    files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for ``json.dumps``."""
         data: dict[str, Any] = {"schema": SCHEMA}
         for item in fields(self):
-            if item.name in ("plan", "files"):
+            if item.name == "plan":
                 continue
             if item.name == "baselines":
                 data["baselines"] = [baseline.to_dict() for baseline in self.baselines]

@@ -9,11 +9,11 @@ import sys
 
 from camel_plugin import load_machine, load_network
 from camel_plugin.cache import Cache, default_folder
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.jobs import Job, map_all
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.native.rules import PHYSICAL, TIMELOOP, Rules
 from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.spec.settings import Settings
 
 RULES = {
     "all rules (Timeloop)": TIMELOOP,
@@ -33,7 +33,7 @@ def main(arch: str = "camel", net: str = "revresnet") -> None:
         if operation.problem is not None:
             jobs.append(Job(operation_machine(plan, operation), operation.problem, operation.name))
             repeats.append(step.trips(operation.name))
-    found = map_all("native", jobs, objective=Objective.EDP, budget_s=60.0, cache=Cache(default_folder()))
+    found = map_all(jobs, Settings(budget_s=60.0), cache=Cache(default_folder()))
     first: tuple[float, ...] = ()
     print("| rules | cycles | energy | accesses on chip | DRAM accesses |\n|---|---|---|---|---|")
     for name, rules in RULES.items():

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from camel_plugin.cache import content_key
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.schedule.residency import operation_machine, place
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.spec.objective import Objective
+from camel_plugin.workload.load import load_network
 
 KEPT: tuple[str, ...] = ("architecture.yaml", "problem.yaml", "mapper.yaml", "mapping.yaml", "ERT.yaml", "console.log")
 KEPT += tuple(f"timeloop-{tool}.{what}" for tool in ("mapper", "model") for what in ("map.yaml", "stats.txt"))

@@ -95,8 +95,8 @@ def examine(engine: Engine) -> tuple[str, str]:
 def self_test(engine: Engine) -> str:
     """Map one small layer on the built-in machine; ``ok``, or what went wrong."""
     from camel_plugin.components.machines import load_machine
-    from camel_plugin.engine.base import Objective
     from camel_plugin.errors import CamelError
+    from camel_plugin.spec.objective import Objective
 
     problem = small_layer()
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from camel_plugin.cli import options
-from camel_plugin.cli.options import ObjectiveName, OrderName
+from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.settings import Energies, Order
 
 
 def eval_command(
@@ -14,7 +15,7 @@ def eval_command(
     input: options.Input = None,
     batch: options.Batch = None,
     micro_batch: options.MicroBatchOrAuto = None,
-    depth_first: options.DepthFirst = OrderName.NETWORK,
+    depth_first: options.DepthFirst = Order.NETWORK,
     plan: options.Plan = None,
     schedule: options.ScheduleOption = None,
     training: options.Training = None,
@@ -23,9 +24,9 @@ def eval_command(
     temperature: options.Temperature = None,
     dataset: options.Dataset = None,
     epochs: options.Epochs = None,
-    objective: options.ObjectiveOption = ObjectiveName.EDP,
+    objective: options.ObjectiveOption = Objective.EDP,
     engine: options.Engine = "native",
-    energies: options.EnergiesOption = options.Energies.BUILTIN,
+    energies: options.EnergiesOption = Energies.BUILTIN,
     budget: options.Budget = options.BUDGET_S,
     pad: options.Pad = True,
     jobs: options.Jobs = None,
@@ -44,6 +45,7 @@ def eval_command(
     from camel_plugin.cache import Cache, default_folder
     from camel_plugin.cli.progress import MappingProgress
     from camel_plugin.errors import InputError
+    from camel_plugin.interop.specs import result_files
     from camel_plugin.pipeline import compare
     from camel_plugin.report import export, html, table
     from camel_plugin.report.plots import write_plots
@@ -62,18 +64,18 @@ def eval_command(
                 input=options.parse_input(input),
                 batch=batch,
                 micro_batch=options.parse_micro_batch(micro_batch),
-                depth_first=depth_first.value,
+                depth_first=depth_first,
                 plan=plan,
-                schedule=schedule.value if schedule else None,
+                schedule=schedule,
                 training=options.parse_settings(training, "--training"),
                 strict=strict,
                 refresh=refresh,
                 temperature_C=temperature,
-                objective=objective.value,
+                objective=objective,
                 dataset=dataset,
                 epochs=epochs,
                 engine=engine,
-                energies=energies.value,
+                energies=energies,
                 budget_s=budget,
                 pad=pad,
                 workers=jobs,
@@ -84,7 +86,7 @@ def eval_command(
         errors.print("interrupted; finished mappings are in the cache and will not be done again")
         raise typer.Exit(130) from None
     if out is not None:
-        export.write(result, out, extra={**result.files, html.FILE_NAME: html.render(result)})
+        export.write(result, out, extra={**result_files(result), html.FILE_NAME: html.render(result)})
         if plots:
             write_plots(result, out)
     if as_json:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
-from camel_plugin.cli.options import ObjectiveName, ObjectiveOption, Pad, Refresh
+from camel_plugin.cli.options import ObjectiveOption, Pad, Refresh
+from camel_plugin.spec.objective import Objective
 
 if TYPE_CHECKING:
     from camel_plugin.engine.base import MapResult
@@ -24,7 +25,7 @@ def map_command(
     arch: ArchFiles,
     problem: ProblemFiles,
     ert: ErtFile = None,
-    objective: ObjectiveOption = ObjectiveName.EDP,
+    objective: ObjectiveOption = Objective.EDP,
     refresh: Refresh = "lifetime",
     budget: Budget = BUDGET_S,
     pad: Pad = False,
@@ -41,7 +42,6 @@ def map_command(
     from rich.console import Console
 
     from camel_plugin.cli.model import arch_sources, print_evaluation
-    from camel_plugin.engine.base import Objective
     from camel_plugin.engine.native import NativeEngine
     from camel_plugin.files.v04 import read_machine, read_problem, write_mapping
     from camel_plugin.files.v04.problem_file import write_problem
@@ -61,7 +61,7 @@ def map_command(
 
         engine = NativeEngine(progress=progress, keep_on_interrupt=True)
         find = partial(map_padded, engine) if pad else engine.map
-        result = find(machine, layer, Objective(objective.value), budget)
+        result = find(machine, layer, objective, budget)
     mapped = layer.with_bounds(result.padded)
     text = write_mapping(result.mapping, machine, mapped)
     stats = map_json(result, text)
@@ -104,5 +104,5 @@ def map_json(result: MapResult, mapping: str) -> dict[str, Any]:
     }
 
 
-def _unit(objective: ObjectiveName) -> str:
-    return {ObjectiveName.EDP: "J s", ObjectiveName.ENERGY: "J", ObjectiveName.LATENCY: "s"}[objective]
+def _unit(objective: Objective) -> str:
+    return {Objective.EDP: "J s", Objective.ENERGY: "J", Objective.LATENCY: "s"}[objective]

@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from camel_plugin.errors import InputError
-from camel_plugin.workload.capture.inputs import InputTensor
-
-
-class Schedule(StrEnum):
-    """Training schedules."""
-
-    STORE_ALL = "store-all"
-    CHECKPOINT = "checkpoint"
-    REVERSIBLE = "reversible"
-
-
-class OrderName(StrEnum):
-    """Orders of a step."""
-
-    NETWORK = "network"
-    STAGE = "stage"
-    BLOCK = "block"
-    NONE = "none"
-    CUT = "cut"
-    AUTO = "auto"
-
-
-class ObjectiveName(StrEnum):
-    """What the mapper minimises."""
-
-    EDP = "edp"
-    ENERGY = "energy"
-    LATENCY = "latency"
-
-
-class Energies(StrEnum):
-    """Who says what an access costs."""
-
-    BUILTIN = "builtin"
-    ACCELERGY = "accelergy"
-
+from camel_plugin.spec.inputs import InputTensor
+from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.recipe import Schedule
+from camel_plugin.spec.settings import Energies, Order
 
 Arch = Annotated[str, typer.Option(help="Machine: a name of `camel list`, a machine file, or Timeloop v0.4 files.")]
 Net = Annotated[str, typer.Option(help="Network: a name of `camel list`, a network file, or package.module:factory.")]
@@ -74,7 +41,7 @@ MicroBatchOrAuto = Annotated[
     typer.Option("--micro-batch", metavar="N|auto", help="Samples of one run of an operation; auto searches."),
 ]
 DepthFirst = Annotated[
-    OrderName, typer.Option(help="How far a micro-batch runs before the next one; cut: least traffic; auto: all.")
+    Order, typer.Option(help="How far a micro-batch runs before the next one; cut: least traffic; auto: all.")
 ]
 Plan = Annotated[
     Path | None,
@@ -89,7 +56,7 @@ Refresh = Annotated[
     str, typer.Option(help="Refresh policy: conventional, occupied, lifetime, none or a registered one.")
 ]
 Temperature = Annotated[float | None, typer.Option(metavar="C", help="Die temperature in degrees Celsius.")]
-ObjectiveOption = Annotated[ObjectiveName, typer.Option(help="What the mapper minimises.")]
+ObjectiveOption = Annotated[Objective, typer.Option(help="What the mapper minimises.")]
 Engine = Annotated[str, typer.Option(help="Engine that maps: native, or another registered one.")]
 BUDGET_S = 10.0
 """Default wall-clock budget of the mapper for one distinct problem."""

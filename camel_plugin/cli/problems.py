@@ -25,14 +25,14 @@ def problems_command(
 
     from camel_plugin.interop.specs import problem_files
     from camel_plugin.report import export
-    from camel_plugin.workload.network_file import load_network
+    from camel_plugin.workload.load import load_network
 
     network = load_network(
         net,
         input=options.parse_input(input),
         batch=batch,
         micro_batch=micro_batch,
-        schedule=schedule.value if schedule else None,
+        schedule=schedule,
         training=options.parse_settings(training, "--training"),
         strict=strict or None,
     )

@@ -24,7 +24,7 @@ def render_command(
     from camel_plugin.errors import InputError
     from camel_plugin.interop.timeloop_kit import timeloop_files
     from camel_plugin.report import export
-    from camel_plugin.workload.network_file import load_network
+    from camel_plugin.workload.load import load_network
 
     machine = load_machine(arch, options.parse_settings(settings), temperature_C=temperature)
     if out is None:
@@ -39,7 +39,7 @@ def render_command(
             input=options.parse_input(input),
             batch=batch,
             micro_batch=micro_batch,
-            schedule=schedule.value if schedule else None,
+            schedule=schedule,
             training=options.parse_settings(training, "--training"),
         )
         step = network.step()

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from camel_plugin.cli import options
-from camel_plugin.cli.options import ObjectiveName
+from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.recipe import Schedule
 
 Axes = Annotated[
     list[str],
@@ -30,7 +31,7 @@ def sweep_command(
     training: options.Training = None,
     refresh: options.Refresh = "lifetime",
     temperature: options.Temperature = None,
-    objective: options.ObjectiveOption = ObjectiveName.EDP,
+    objective: options.ObjectiveOption = Objective.EDP,
     budget: options.Budget = options.BUDGET_S,
     retry_failed: Retry = False,
 ) -> None:
@@ -48,8 +49,8 @@ def sweep_command(
 
     overrides = options.parse_settings(settings)
     choices = {
-        "schedule": [schedule.value for schedule in options.Schedule],
-        "objective": [objective.value for objective in ObjectiveName],
+        "schedule": [schedule.value for schedule in Schedule],
+        "objective": [objective.value for objective in Objective],
         "refresh": list(registered("refresh")),
         "engine": list(registered("engines")),
     }

@@ -7,25 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 from camel_plugin.errors import InputError
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
-
-
-class Objective(StrEnum):
-    """What the mapper minimises."""
-
-    EDP = "edp"
-    ENERGY = "energy"
-    LATENCY = "latency"
-
-    def of(self, energy_J: float, latency_s: float) -> float:
-        """What is minimised, in J s, J or s."""
-        return {"edp": energy_J * latency_s, "energy": energy_J, "latency": latency_s}[self]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from camel_plugin.cache import Cache, content_key
-from camel_plugin.engine.base import Engine, MapResult, Objective
+from camel_plugin.engine.base import Engine, MapResult
 from camel_plugin.mapspace.padding import map_padded
 from camel_plugin.plugins import load
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.settings import Settings
 
 Progress = Callable[[int, int, str], None]
 """Called with (distinct problems done, distinct problems in all, what was finished)."""
@@ -40,12 +42,9 @@ def task_key(job: Job, objective: Objective) -> str:
 
 
 def map_all(
-    engine_name: str,
     jobs: Sequence[Job],
+    settings: Settings,
     *,
-    objective: Objective,
-    budget_s: float,
-    pad: bool = False,
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -53,11 +52,8 @@ def map_all(
     """Map every job; results stand in the order of ``jobs``.
 
     Args:
-        engine_name: registered engine.
         jobs: problems with their machines.
-        objective: what the mapper minimises.
-        budget_s: wall-clock budget of one problem.
-        pad: also map padded forms of the problems, and keep what is best.
+        settings: engine, objective, budget, and whether padded forms of the problems are mapped too.
         workers: processes, default one a core.
         cache: where finished results are kept, also when the run is interrupted.
         progress: called after each distinct problem.
@@ -67,10 +63,10 @@ def map_all(
         InfeasibleError: some problem has no valid mapping.
         EngineError: the engine failed.
     """
-    engine: Engine = load("engines", engine_name)()
+    engine: Engine = load("engines", settings.engine)()
     keys = [
         content_key(engine.name, engine.version(), job.machine.nodes, job.machine.cycle_s, job.machine.homes,
-                    job.machine.duties, job.problem, objective, budget_s, pad)
+                    job.machine.duties, job.problem, settings.objective, settings.budget_s, settings.pad)
         for job in jobs
     ]  # fmt: skip
     distinct = dict(zip(reversed(keys), reversed(jobs), strict=True))
@@ -88,13 +84,13 @@ def map_all(
 
     if progress:
         progress(len(results), len(distinct), "cache")
-    find = partial(map_padded, engine) if pad else engine.map
+    find = partial(map_padded, engine) if settings.pad else engine.map
     workers = min(workers or os.cpu_count() or 1, len(pending))
     if workers <= 1:
         for key, job in pending.items():
-            finished(key, find(job.machine, job.problem, objective, budget_s))
+            finished(key, find(job.machine, job.problem, settings.objective, settings.budget_s))
     else:
-        _map_in_processes(find, pending, objective, budget_s, workers, finished)
+        _map_in_processes(find, pending, settings, workers, finished)
     return [results[key] for key in keys]
 
 
@@ -113,8 +109,7 @@ def _scripts_left_alone() -> Iterator[None]:
 def _map_in_processes(
     find: Callable[[Machine, Problem, Objective, float], MapResult],
     pending: dict[str, Job],
-    objective: Objective,
-    budget_s: float,
+    settings: Settings,
     workers: int,
     finished: Callable[[str, MapResult], None],
 ) -> None:
@@ -123,9 +118,8 @@ def _map_in_processes(
     pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
         with _scripts_left_alone():
-            futures = {
-                pool.submit(find, job.machine, job.problem, objective, budget_s): key for key, job in pending.items()
-            }
+            ask = (settings.objective, settings.budget_s)
+            futures = {pool.submit(find, job.machine, job.problem, *ask): key for key, job in pending.items()}
         for future in as_completed(futures):
             finished(futures[future], future.result())
     except BaseException:

@@ -7,9 +7,17 @@ import io
 
 from camel_plugin.files.v04.ert import write_ert
 from camel_plugin.files.v04.problem_file import write_problem
+from camel_plugin.result import StepResult
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.problem import Problem
 from camel_plugin.spec.step import Step
+
+
+def result_files(result: StepResult) -> dict[str, str]:
+    """The machines behind a result and its baselines, and the problems of its step, relative path -> text."""
+    plans = [each.plan for each in (result, *result.baselines) if each.plan is not None]
+    files = {path: text for plan in plans for path, text in machine_files(plan.machine).items()}
+    return files | (problem_files(plans[0].step) if plans else {})
 
 
 def machine_files(machine: Machine) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.timeloop import limited, write_mapper
 from camel_plugin.engine.timeloop.tools import FRONT_END
 from camel_plugin.files.v04.architecture_file import write_architecture
@@ -14,6 +13,7 @@ from camel_plugin.interop.specs import machine_files, problem_files
 from camel_plugin.schedule.formats import in_words
 from camel_plugin.schedule.residency import operation_machine, place
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.step import Step
 
 README = """\

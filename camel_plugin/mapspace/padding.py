@@ -10,12 +10,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from camel_plugin.engine.base import Engine, MapResult, Objective
+from camel_plugin.engine.base import Engine, MapResult
 from camel_plugin.errors import InfeasibleError
 from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Lattice
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Fanout, Machine
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 
 MOST_ADDED = 0.25

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from camel_plugin.refresh.activity import LevelActivity, activities
 from camel_plugin.refresh.lifetime import lifetimes
@@ -22,13 +23,16 @@ QUANTA = 4
 """Rows under refresh are rounded to this fraction of a level, so that distinct problems stay few."""
 
 
-def duties(plan: Plan, policy: RefreshPolicy) -> dict[str, dict[str, RefreshDuty]]:
+def duties(plan: Plan, policy: RefreshPolicy | None) -> dict[str, dict[str, RefreshDuty]]:
     """Operation -> eDRAM level -> what the policy refreshes there for the residents.
 
     Args:
-        plan: the placed step, not mapped yet.
-        policy: which rows are refreshed.
+        plan: the placed step; mappings do not count.
+        policy: which rows are refreshed; None for a mapper that weighs no refresh.
     """
+    if policy is None:
+        return {}
+    plan = replace(plan, mappings={})
     timeline = make_timeline(plan.step, estimated_cycles(plan))
     data = lifetimes(plan, timeline)
     found: dict[str, dict[str, RefreshDuty]] = {operation.name: {} for operation in plan.step.operations}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from camel_plugin.report.notes import notes
 from camel_plugin.report.refresh import change_note
 from camel_plugin.report.units import quantity
 from camel_plugin.result import ENERGY_PARTS, LifetimeResult, OperationResult, StepResult
@@ -217,10 +218,11 @@ def remarks(result: StepResult) -> list[str]:
     mapped = [operation for operation in result.operations if operation.optimality_gap is not None]
     if mapped:
         lines.append(_proof(mapped))
-    lines += result.notes
+    own = notes(result)
+    lines += own
     lines += _unconfirmed("unconfirmed", result.unconfirmed)
     for label, baseline in machines(result)[1:]:
-        lines += [f"{label}: {note}" for note in baseline.notes if note not in result.notes]
+        lines += [f"{label}: {note}" for note in notes(baseline) if note not in own]
         if change := change_note(baseline, result):
             lines.append(f"{label}: {change}")
         more = [constant for constant in baseline.unconfirmed if constant not in result.unconfirmed]

@@ -32,10 +32,6 @@ class Estimate:
     energy_J: float
     dram_bytes: float
 
-    def value(self, objective: str) -> float:
-        """What ``edp``, ``energy`` or ``latency`` minimises."""
-        return {"edp": self.energy_J * self.latency_s, "energy": self.energy_J}.get(objective, self.latency_s)
-
 
 def estimate(plan: Plan) -> Estimate:
     """Bounds of a placed step."""

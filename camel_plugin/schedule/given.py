@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.jobs import Job, task_key
 from camel_plugin.engine.native.chosen import costed
 from camel_plugin.files.plan_file import PlanFile
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import Plan
 
 

@@ -17,9 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from camel_plugin.spec.liveness import groups
+from camel_plugin.spec.settings import Order
 from camel_plugin.spec.step import Loop, Operation, Step, over_samples
 
-ORDERS = ("network", "stage", "block", "none")
+ORDERS = (Order.NETWORK, Order.STAGE, Order.BLOCK, Order.NONE)
+"""Those with a rule of their own; the others are searched."""
 
 _NUMBERED = re.compile(r"^((?:.*?\.)??)(\d+)(?:\.|$)")
 

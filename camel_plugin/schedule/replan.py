@@ -6,21 +6,50 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from camel_plugin.errors import nearest
+from camel_plugin.errors import InputError, nearest
 from camel_plugin.files.plan_file import HomeEntry, PlanFile, TreeEntry
 from camel_plugin.files.v04.mapping_file import parse_mapping
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.schedule.banks import Rows
 from camel_plugin.schedule.copies import Stay, with_copies
+from camel_plugin.schedule.estimate import estimate
+from camel_plugin.schedule.formats import in_words
 from camel_plugin.schedule.order import ORDERS, cut, looped, ordered
 from camel_plugin.schedule.placement import Holders, rows
 from camel_plugin.schedule.plan import stay_of
 from camel_plugin.schedule.residency import takeovers
+from camel_plugin.schedule.search import Candidate
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.plan import ChosenMapping, Plan, Resting
+from camel_plugin.spec.settings import Order, Settings
 from camel_plugin.spec.step import Operation, Step
 
 _COPY = re.compile(r"(.+)@(\d+)")
+
+
+def with_plan(file: PlanFile, settings: Settings, recipe: Mapping[str, object]) -> dict[str, object]:
+    """Fields of a run's recipe: batch, micro-batch and schedule are the plan's unless they are given.
+
+    Raises:
+        InputError: an order that is not the plan's, or an engine that cannot evaluate its mappings.
+    """
+    if file.mappings and settings.engine != "native":
+        raise InputError(
+            "mappings of a plan are evaluated by the native model", field="engine", value=settings.engine,
+            suggestion="use native, or take the mappings out of the plan",
+        )  # fmt: skip
+    if settings.depth_first not in (Order.NETWORK, file.order):
+        raise InputError(
+            "a plan has its order", field="depth_first", value=settings.depth_first.value, suggestion=file.order
+        )
+    own = {"batch": file.batch, "micro_batch": file.micro_batch, "schedule": file.schedule}
+    return {**recipe, **{name: recipe.get(name) or value for name, value in own.items()}}
+
+
+def replanned(file: PlanFile, machine: Machine, step: Step) -> Candidate:
+    """The plan of a file as a candidate; arguments and errors as in :func:`replan`, ``step`` not sized yet."""
+    plan = replan(file, machine, in_words(machine, step))
+    return Candidate(plan, estimate(plan))
 
 
 def replan(file: PlanFile, machine: Machine, step: Step) -> Plan:

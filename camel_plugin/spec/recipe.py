@@ -1,58 +1,156 @@
-"""The fields of a training recipe, as network files and ``--training KEY=VALUE`` name them."""
+"""The training recipe: how a network is trained. The one declaration behind files, arguments and the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
-
-from camel_plugin.errors import InputError, UnknownNameError
-
-FIELD = "training"
-
-
-class Training(BaseModel):
-    """``training:`` of a network file; :class:`camel_plugin.workload.network.Network` says what each field means."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    schedule: str = "store-all"
-    micro_batch: PositiveInt = 1
-    optimizer: str = "sgd"
-    trainable: list[str] = Field(default_factory=list)
-    checkpoint_blocks: PositiveInt | None = None
-    checkpoint_bytes: PositiveInt | None = None
-    reversible: str = "fused"
-    precision: str | dict[str, str] = Field(default_factory=dict)
+from camel_plugin.errors import UnknownNameError, WorkloadError
+from camel_plugin.spec.precision import bits_by_kind
+from camel_plugin.spec.step import TensorKind
 
 
-def read_training(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings for one run as arguments of ``load_network``; what is not named is left to the network's file.
+class Schedule(StrEnum):
+    """Which values are kept for the backward pass."""
 
-    Args:
-        settings: field -> value, which may be text. ``precision.activation`` names one kind of tensor; text for
-            ``trainable`` lists paths with commas between them.
+    STORE_ALL = "store-all"
+    CHECKPOINT = "checkpoint"
+    REVERSIBLE = "reversible"
+
+
+class Reversible(StrEnum):
+    """How a reversible block runs again: the recomputed branches serve the gradients (4 forward units), or not (5)."""
+
+    FUSED = "fused"
+    GENERIC = "generic"
+
+
+class OptimizerName(StrEnum):
+    """What makes new parameters of gradients."""
+
+    SGD = "sgd"
+    MOMENTUM = "momentum"
+    ADAM = "adam"
+    ADAMW = "adamw"
+
+
+_ONLY_UNDER = {
+    "checkpoint_blocks": Schedule.CHECKPOINT,
+    "checkpoint_bytes": Schedule.CHECKPOINT,
+    "reversible": Schedule.REVERSIBLE,
+}
+"""Fields that other schedules do not heed; a file may hold them for another run."""
+
+_NAMED = {
+    "schedule": ("schedule", Schedule),
+    "optimizer": ("optimizer", OptimizerName),
+    "reversible": ("kind of reversible step", Reversible),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. Words of the enums may be given as text.
+
+    Attributes:
+        schedule: which values are kept for the backward pass.
+        batch: samples of a training step.
+        micro_batch: samples that run through the network at a time; divides ``batch``.
+        optimizer: see :data:`camel_plugin.workload.lowering.optimizers.OPTIMIZERS`.
+        trainable: paths and patterns of what is trained (``classifier``, ``*.adapter``), the rest is frozen; empty
+            for what the module says.
+        checkpoint_blocks: blocks of a checkpoint segment; by default the square root of their number.
+        checkpoint_bytes: instead, most bytes of activations and their gradients at any time of a micro-batch.
+        reversible: how a reversible block runs again.
+        precision: kind of tensor (or ``default``) -> format, see ``precision.FORMAT_BITS``.
+        strict: refuse a network with operators that are not modelled.
 
     Raises:
-        UnknownNameError: no such field.
-        InputError: a value that the field cannot take.
+        UnknownNameError: no such schedule, optimizer, kind of reversible step, kind of tensor or format.
+        WorkloadError: the batch cannot be divided so, or other numbers that cannot be.
     """
-    given: dict[str, Any] = {}
-    for name, value in settings.items():
-        key, _, kind = name.partition(".")
-        if key not in Training.model_fields or (kind and key != "precision"):
-            raise UnknownNameError("setting", name, Training.model_fields, field=FIELD)
-        if key == "trainable" and isinstance(value, str):
-            value = [path.strip() for path in value.split(",") if path.strip()]
-        if key == "precision":
-            formats = {kind or "default": value} if isinstance(value, str) else value
-            value = {**given.get(key, {}), **formats} if isinstance(formats, Mapping) else formats
-        given[key] = list(value) if isinstance(value, tuple) else value
-    try:
-        checked = Training.model_validate(given, strict=False)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = f"{FIELD}.{first['loc'][0]}"
-        raise InputError(first["msg"], field=field, value=first["input"]) from None
-    return checked.model_dump(include=set(given))
+
+    schedule: Schedule = Schedule.STORE_ALL
+    batch: int = 1
+    micro_batch: int = 1
+    optimizer: OptimizerName = OptimizerName.SGD
+    trainable: tuple[str, ...] = ()
+    checkpoint_blocks: int | None = None
+    checkpoint_bytes: int | None = None
+    reversible: Reversible = Reversible.FUSED
+    precision: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (kind, words) in _NAMED.items():
+            if getattr(self, name) not in list(words):
+                raise UnknownNameError(kind, getattr(self, name), words, field=name)
+            object.__setattr__(self, name, words(getattr(self, name)))
+        object.__setattr__(self, "trainable", tuple(self.trainable))
+        if self.checkpoint_blocks and self.checkpoint_bytes:
+            raise WorkloadError("stands beside checkpoint_bytes; give one of them", field="checkpoint_blocks")
+        for name in ("checkpoint_blocks", "checkpoint_bytes", "batch"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise WorkloadError("must be at least 1", field=name, value=number)
+        try:
+            bits_by_kind(self.precision)
+        except UnknownNameError as error:
+            raise error.placed(field="precision") from None
+        if self.micro_batch < 1 or self.batch % self.micro_batch:
+            divisors = [d for d in range(1, self.batch + 1) if self.batch % d == 0]
+            near = min(divisors, key=lambda d: abs(d - self.micro_batch))
+            raise WorkloadError(
+                f"must divide batch {self.batch}", field="micro_batch", value=self.micro_batch,
+                suggestion=f"nearest: {near}",
+            )  # fmt: skip
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> Recipe:
+        """The recipe with these fields, types checked by whoever read them."""
+        return cls(**values)  # type: ignore[arg-type]
+
+    def revised(self, given: Mapping[str, object]) -> Recipe:
+        """The recipe of a run.
+
+        Args:
+            given: field -> value in place of this recipe's. Formats of single kinds of tensor leave the others as they
+                are; one limit of checkpoint segments takes the place of the other.
+
+        Raises:
+            WorkloadError: a field that the schedule does not heed, or as the recipe itself.
+        """
+        values = dict(given)
+        precision = values.get("precision")
+        if isinstance(precision, Mapping) and "default" not in precision:
+            values["precision"] = {**self.precision, **precision}
+        for one, other in (("checkpoint_blocks", "checkpoint_bytes"), ("checkpoint_bytes", "checkpoint_blocks")):
+            if one in values:
+                values.setdefault(other, None)
+        found = Recipe.of({**vars(self), **values})
+        for name, schedule in _ONLY_UNDER.items():
+            if values.get(name) is not None and found.schedule is not schedule:
+                raise WorkloadError(
+                    f"says nothing under schedule {found.schedule}", field=name, value=values[name],
+                    suggestion=f"choose schedule {schedule}",
+                )  # fmt: skip
+        return found
+
+    @property
+    def bits(self) -> dict[TensorKind, float]:
+        """Kind of tensor -> bits of one value, where the recipe says so."""
+        return bits_by_kind(self.precision)
+
+    @property
+    def heeded(self) -> dict[str, object]:
+        """Fields beside schedule, batches and strictness that matter under the schedule, as plain data."""
+        apart = {"schedule", "batch", "micro_batch", "strict"}
+        unheeded = {name for name, schedule in _ONLY_UNDER.items() if schedule is not self.schedule}
+        values = {name: value for name, value in asdict(self).items() if name not in apart | unheeded}
+        values["trainable"] = list(self.trainable)
+        plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
+        return {name: value for name, value in plain.items() if value not in (None, [], {})}
+
+
+RECIPE_FIELDS = tuple(item.name for item in fields(Recipe))

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from camel_plugin.errors import InputError, UnknownNameError
-from camel_plugin.spec.recipe import read_training
+from camel_plugin.files.recipe_text import read_training
 
 _OPTION = "--axis"
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from camel_plugin.cache import Cache, content_key, source_digest
 from camel_plugin.errors import InputError, WorkloadError
 from camel_plugin.spec.graph import Graph
-from camel_plugin.spec.precision import bits_by_kind
+from camel_plugin.spec.inputs import InputTensor
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Step
-from camel_plugin.workload.capture.inputs import InputTensor
 from camel_plugin.workload.lowering.training import lower
 
 if TYPE_CHECKING:
@@ -29,16 +32,7 @@ class Network:
             empty for a user's code.
         input: extents of one sample; of each input by the name of its argument where there are several.
         input_type: of a single input, see ``inputs.DTYPES``.
-        batch: samples of a training step.
-        micro_batch: samples that run through the network at a time.
-        schedule: ``store-all``, ``checkpoint`` or ``reversible``.
-        optimizer: see ``optimizers.OPTIMIZERS``.
-        trainable: paths and patterns of what is trained, see ``freeze.only_trainable``; empty for what the module says.
-        checkpoint_blocks: blocks of a checkpoint segment.
-        checkpoint_bytes: instead, what activations and their gradients may take at their peak.
-        reversible: ``fused`` (4 forward units) or ``generic`` (5).
-        precision: kind of tensor (or ``default``) -> format, see ``precision.FORMAT_BITS``.
-        strict: refuse a network with operators that are not modelled.
+        recipe: how it is trained.
         symbolic: whether the factory works under ``torch.device("meta")``, so that its weights need no memory either.
         description: of the network.
         source: where its definition was published.
@@ -48,35 +42,11 @@ class Network:
     factory: Callable[[], nn.Module] = field(compare=False)
     input: tuple[int, ...] | Mapping[str, InputTensor]
     input_type: str = "float"
-    batch: int = 1
-    micro_batch: int = 1
-    schedule: str = "store-all"
-    optimizer: str = "sgd"
-    trainable: tuple[str, ...] = ()
-    checkpoint_blocks: int | None = None
-    checkpoint_bytes: int | None = None
-    reversible: str = "fused"
-    precision: Mapping[str, str] = field(default_factory=dict)
-    strict: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
     symbolic: bool = False
     description: str = ""
     source: str = ""
-    origin: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def recipe(self) -> dict[str, object]:
-        """How it is trained, beside schedule, batch and micro-batch: what matters under its schedule."""
-        settings: dict[str, object] = {"optimizer": self.optimizer}
-        if self.trainable:
-            settings["trainable"] = list(self.trainable)
-        if self.precision:
-            settings["precision"] = dict(self.precision)
-        if self.schedule == "reversible":
-            settings["reversible"] = self.reversible
-        if self.schedule == "checkpoint":
-            limits = {"checkpoint_blocks": self.checkpoint_blocks, "checkpoint_bytes": self.checkpoint_bytes}
-            settings |= {name: limit for name, limit in limits.items() if limit is not None}
-        return settings
+    origin: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> Graph:
@@ -101,36 +71,37 @@ class Network:
             reason = f"{type(error).__name__}: {lines[-1]}"
             raise WorkloadError(f"{self.name} cannot be built: {reason}", field="parameters") from error
         if isinstance(self.input, Mapping):
-            inputs = {name: tensor.batched(self.micro_batch) for name, tensor in self.input.items()}
+            inputs = {name: tensor.batched(self.recipe.micro_batch) for name, tensor in self.input.items()}
             given: InputTensor | dict[str, InputTensor] = inputs
         else:
-            given = InputTensor(self.input, self.input_type).batched(self.micro_batch)
-        with only_trainable(module, self.trainable) as evaluating:
+            given = InputTensor(self.input, self.input_type).batched(self.recipe.micro_batch)
+        with only_trainable(module, self.recipe.trainable) as evaluating:
             return capture(module, given, self.name, evaluating=evaluating)
 
     def step(self, *, strict: bool | None = None) -> Step:
         """The training step under this recipe.
 
         Args:
-            strict: refuse operators that are not modelled; by default as the network says.
+            strict: refuse operators that are not modelled; by default as the recipe says.
 
         Raises:
             WorkloadError: see :func:`camel_plugin.workload.lowering.training.lower`; or something is not modelled.
         """
         graph = self.graph
-        if graph.unsupported and (self.strict if strict is None else strict):
+        if graph.unsupported and (self.recipe.strict if strict is None else strict):
             raise WorkloadError(
                 f"{self.name} holds what is not modelled", field="strict", value="; ".join(graph.unsupported),
                 suggestion="without strict it stands in the coverage, and its work is missing from the result",
             )  # fmt: skip
-        return lower(
-            graph,
-            schedule=self.schedule,
-            batch=self.batch,
-            micro_batch=self.micro_batch,
-            optimizer=self.optimizer,
-            checkpoint_blocks=self.checkpoint_blocks,
-            checkpoint_bytes=self.checkpoint_bytes,
-            reversible=self.reversible,
-            bits=bits_by_kind(self.precision),
-        )
+        return lower(graph, self.recipe)
+
+    def kept_step(self, cache: Cache | None) -> Step:
+        """The same from the cache, if it is made of our own modules: its next run needs no torch."""
+        if cache is None or not self.origin:
+            return self.step()
+        key = content_key(source_digest(Path(__file__).parent), version("torch"), self)
+        step = cache.get(key, Step)
+        if step is None:
+            step = self.step()
+            cache.put(key, step)
+        return step

@@ -10,7 +10,7 @@ from typing import Any
 from camel_plugin.report.refresh import reasons
 from camel_plugin.result import LifetimeResult, StepResult
 from camel_plugin.spec.step import Pass
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 from .runs import HEAD, Runs, compared, table
 

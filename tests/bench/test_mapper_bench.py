@@ -9,8 +9,8 @@ import pytest
 from mapper_cases import CASES, problem
 from timeloop_cases import machine
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
+from camel_plugin.spec.objective import Objective
 
 
 @pytest.mark.parametrize("budget_s", [0.5, 10.0])

@@ -11,15 +11,16 @@ import pytest
 
 from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.accelforge import AccelForgeEngine
-from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.errors import EngineError
 from camel_plugin.schedule.residency import operation_machine, place
 from camel_plugin.spec.machine import Fanout, Machine
 from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 OUTERMOST = "dram"
 

@@ -4,9 +4,9 @@ import pytest
 
 from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.accelforge import AccelForgeEngine
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import EngineError
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
 
 CAMEL = load_machine("camel")

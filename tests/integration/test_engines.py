@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from camel_plugin.engine.base import Engine, MapResult, Objective
+from camel_plugin.engine.base import Engine, MapResult
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError
 from camel_plugin.files.v04 import read_machine, read_problem
 from camel_plugin.plugins import load, registered
 from camel_plugin.spec.machine import Fanout, Storage
+from camel_plugin.spec.objective import Objective
 
 GIVEN = Path(__file__).parents[1] / "recorded" / "timeloop-small"
 MACHINE = read_machine([GIVEN / "given.yaml"], ert=GIVEN / "ERT.yaml", name="small")

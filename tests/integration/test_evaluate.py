@@ -12,6 +12,7 @@ from camel_plugin import compare, evaluate
 from camel_plugin.cache import Cache
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import InputError, UnknownNameError
+from camel_plugin.report.notes import notes
 from camel_plugin.result import ENERGY_PARTS
 
 POLICIES = ("none", "lifetime", "occupied", "conventional")
@@ -86,7 +87,7 @@ def test_padding_saves_time_and_is_no_work(cache, net):
     assert not any(operation.padded for operation in plain.operations)
     assert padded.totals.latency_s < plain.totals.latency_s
     assert padded.totals.macs == plain.totals.macs
-    assert any("padded sizes" in note for note in padded.notes)
+    assert any("padded sizes" in note for note in notes(padded))
 
 
 def test_refresh_rises_with_temperature(cache, net):

@@ -4,11 +4,11 @@ import pytest
 from timeloop_parity import differences
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop import TimeloopEngine, tools
 from camel_plugin.errors import EngineError
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
 
 CONV = Problem(

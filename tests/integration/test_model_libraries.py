@@ -8,9 +8,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.step import Pass
-from camel_plugin.workload.capture.inputs import InputTensor
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 BATCH = 2
 

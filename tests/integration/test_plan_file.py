@@ -9,6 +9,7 @@ from camel_plugin import cli, compare
 from camel_plugin.cache import Cache
 from camel_plugin.errors import InputError, SpecError
 from camel_plugin.files.plan_file import PLAN_FILE, write_plan
+from camel_plugin.report.notes import notes
 
 QUICK = {"budget_s": 0.0, "pad": False, "workers": 1}
 """The first round of the mapper alone, in this process."""
@@ -75,7 +76,7 @@ def test_one_home_edited_changes_exactly_the_rows_of_its_users(searched, file, t
     assert changed == users
     homes = {a.name for a, b in zip(searched.tensors, edited.tensors, strict=True) if a.home != b.home}
     assert homes == {tensor}
-    anew = next(note for note in edited.notes if "mapped anew" in note)
+    anew = next(note for note in notes(edited) if "mapped anew" in note)
     named = set(anew.partition(": ")[2].split(", "))
     assert named == {
         operation.name for operation in searched.operations if operation.name in users and operation.mapping

@@ -17,7 +17,7 @@ from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.files.v04 import read_mapping, read_problem
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-kinds.tar.xz"
 TOOLS = {"mapper": "timeloop-mapper", "model": "timeloop-model"}

@@ -15,7 +15,7 @@ from timeloop_parity import differences, given
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.files.v04 import read_mapping, read_problem
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-revresnet.tar.xz"
 

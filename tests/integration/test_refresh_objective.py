@@ -3,11 +3,11 @@
 import pytest
 
 from camel_plugin import load_machine
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.plugins import load
 from camel_plugin.refresh.duty import idle_duties
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
 
 BUDGET_S = 60.0

@@ -7,14 +7,14 @@ import pytest
 from schedule_replay import replay
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.base import Objective
 from camel_plugin.plugins import load
 from camel_plugin.schedule.order import ordered
 from camel_plugin.schedule.partition import best_cut
 from camel_plugin.schedule.placement import may_keep, peak_bytes
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.residency import operation_machine
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.spec.objective import Objective
+from camel_plugin.workload.load import load_network
 
 MACHINES = ("camel", "camel-sram", "eyeriss-16nm")
 SIZES = {"revresnet": 4, "resnet32": 4, "revnet110": 4, "dudnn-branch6-resnet50": 2}

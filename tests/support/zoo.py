@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from camel_plugin.resources import available
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 ALIKE = {
     "resnet34",

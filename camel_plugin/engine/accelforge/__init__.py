@@ -15,10 +15,11 @@ from typing import Any
 
 from camel_plugin.engine.accelforge.result import read_figures, read_nodes
 from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
-from camel_plugin.engine.base import Evaluation, MapResult, Objective
+from camel_plugin.engine.base import Evaluation, MapResult
 from camel_plugin.errors import EngineError
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 
 PYTHON_VARIABLE = "CAMEL_ACCELFORGE_PYTHON"

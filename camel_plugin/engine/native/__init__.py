@@ -9,7 +9,7 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from camel_plugin.cache import source_digest
-from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.rules import TIMELOOP, Rules
 from camel_plugin.engine.native.search import Search
@@ -17,6 +17,7 @@ from camel_plugin.errors import EngineError, InfeasibleError
 from camel_plugin.mapspace.feasibility import shortfalls
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 
 Progress = Callable[[float, float], None]

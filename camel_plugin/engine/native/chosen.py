@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 
-from camel_plugin.engine.base import MapResult, Objective
+from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.search import objective_values
 from camel_plugin.mapspace.batch import MappingBatch
 from camel_plugin.mapspace.padding import useful
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import ChosenMapping
 from camel_plugin.spec.problem import Problem
 

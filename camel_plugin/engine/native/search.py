@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Tables
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.refresh import refreshed
@@ -27,6 +26,7 @@ from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.objective import Objective
 
 FIRST_WIDTH, FIRST_PATTERNS = 64, 2
 """Partial mappings kept per node, and bypass patterns tried, in the first round; it always runs to its end."""

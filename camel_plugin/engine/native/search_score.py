@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts
 from camel_plugin.engine.native.orders import idle_loops, orders
 from camel_plugin.engine.native.refresh import standing_J_per_cycle
@@ -15,6 +14,7 @@ from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Storage
+from camel_plugin.spec.objective import Objective
 
 
 class Scores:

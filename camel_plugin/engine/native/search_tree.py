@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts, Tables
 from camel_plugin.engine.native.orders import Order, orders
 from camel_plugin.engine.native.search_reuse import Reuse
@@ -17,6 +16,7 @@ from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.mapspace.space import Keep, MapSpace
 from camel_plugin.spec.machine import Storage
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace
 
 EXACT = 1e-9

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from camel_plugin.engine.base import Evaluation, MapResult, Objective, refuse_formats
+from camel_plugin.engine.base import Evaluation, MapResult, refuse_formats
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.process import LOG, last_line, run
@@ -23,6 +23,7 @@ from camel_plugin.mapspace.feasibility import shortfalls
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 
 METRICS = {

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.spec.graph import Graph, InvertibleModule, Node, ReversibleBlock, ValueRole
-from camel_plugin.workload.capture.inputs import InputTensor
+from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.inverse import verify_inverse
 from camel_plugin.workload.capture.recorder import Recorder, flat
 from camel_plugin.workload.lowering.coupling import find_reversible_blocks, without_idle_moves

@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from camel_plugin.spec.graph import Node, Shape, Value, ValueRole
+from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.autograd_functions import traced_as_plain_code
 from camel_plugin.workload.capture.constants import Constants
-from camel_plugin.workload.capture.inputs import InputTensor
 from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
 from camel_plugin.workload.other_operators import decomposition_of, macs_of, tried_on_ones
 

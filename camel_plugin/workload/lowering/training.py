@@ -13,98 +13,55 @@ Within a pass nothing says how long a tensor lives: that follows from who reads 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import replace
 
-from camel_plugin.errors import UnknownNameError, WorkloadError
+from camel_plugin.errors import WorkloadError
 from camel_plugin.spec.graph import Graph, InvertibleModule, Node, ReversibleBlock
+from camel_plugin.spec.recipe import Recipe, Reversible, Schedule
 from camel_plugin.spec.step import Coverage, Pass, Step, TensorKind, over_samples
 from camel_plugin.workload.lowering.backward_rules import run_backward, run_forward
 from camel_plugin.workload.lowering.builder import StepBuilder
 from camel_plugin.workload.lowering.memory import peak_bytes
-from camel_plugin.workload.lowering.optimizers import OPTIMIZERS, update
+from camel_plugin.workload.lowering.optimizers import update
 from camel_plugin.workload.lowering.segments import block_count, segments
-
-Schedule = Literal["store-all", "checkpoint", "reversible"]
-SCHEDULES: tuple[str, ...] = get_args(Schedule)
-REVERSIBLE = ("fused", "generic")
 
 _RECON = "@recon"
 
 
-def lower(
-    graph: Graph,
-    *,
-    schedule: str,
-    batch: int,
-    micro_batch: int,
-    optimizer: str = "sgd",
-    checkpoint_blocks: int | None = None,
-    checkpoint_bytes: int | None = None,
-    reversible: str = "fused",
-    bits: Mapping[TensorKind, float] | None = None,
-) -> Step:
+def lower(graph: Graph, recipe: Recipe) -> Step:
     """The operations of one training step.
 
     Args:
-        graph: captured on an input of ``micro_batch`` samples.
-        schedule: ``store-all``, ``checkpoint`` or ``reversible``.
-        batch: samples of the step.
-        micro_batch: samples that run through the network at a time; divides ``batch``.
-        optimizer: see ``optimizers.OPTIMIZERS``.
-        checkpoint_blocks: blocks of a checkpoint segment; by default the square root of their number.
-        checkpoint_bytes: instead, most bytes of activations and gradients at any time; as little as can be runs again.
-        reversible: ``fused`` or ``generic``.
-        bits: of one value of each kind of tensor.
+        graph: captured on an input of ``recipe.micro_batch`` samples.
+        recipe: how it is trained.
 
     Raises:
-        UnknownNameError: no such schedule, optimizer or kind of reversible step.
-        WorkloadError: the batch cannot be divided so, nothing is trainable, the schedule
-            needs reversible blocks and there are none, or no segments keep to ``checkpoint_bytes``.
+        WorkloadError: nothing is trainable, the schedule needs reversible blocks and there are none, no segments keep
+            to ``checkpoint_bytes``, or the graph was captured on another number of samples.
     """
-    if schedule not in SCHEDULES:
-        raise UnknownNameError("schedule", schedule, SCHEDULES)
-    if optimizer not in OPTIMIZERS:
-        raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
-    if micro_batch < 1 or batch % micro_batch:
-        raise WorkloadError(f"micro_batch must divide batch {batch}", field="micro_batch", value=micro_batch)
     samples = graph.inputs[0].shape[0]
-    if samples != micro_batch:
-        raise WorkloadError(f"the network was captured on {samples} samples", field="micro_batch", value=micro_batch)
-    if reversible not in REVERSIBLE:
-        raise UnknownNameError("kind of reversible step", reversible, REVERSIBLE)
-    if checkpoint_blocks is not None and checkpoint_blocks < 1:
-        raise WorkloadError("must be at least 1", field="checkpoint_blocks", value=checkpoint_blocks)
+    if samples != recipe.micro_batch:
+        raise WorkloadError(
+            f"the network was captured on {samples} samples", field="micro_batch", value=recipe.micro_batch
+        )
     if not any(graph.values[output].requires_grad for output in graph.outputs):
         raise WorkloadError(f"{graph.network} has nothing to train", field="requires_grad")
-    if schedule == "reversible" and not (graph.blocks or graph.invertible):
+    if recipe.schedule is Schedule.REVERSIBLE and not (graph.blocks or graph.invertible):
         raise WorkloadError(
-            f"{graph.network} has no reversible blocks", field="schedule", value=schedule,
+            f"{graph.network} has no reversible blocks", field="schedule", value=recipe.schedule.value,
             suggestion="use store-all or checkpoint, or give its modules forward, inverse and branches f and g",
         )  # fmt: skip
-    recipe = _Recipe(schedule, batch, micro_batch, optimizer, checkpoint_blocks, reversible, dict(bits or {}))
-    if schedule == "checkpoint" and checkpoint_bytes is not None:
-        return _within(graph, recipe, checkpoint_bytes)
+    if recipe.schedule is Schedule.CHECKPOINT and recipe.checkpoint_bytes is not None:
+        return _within(graph, recipe, recipe.checkpoint_bytes)
     return _build(graph, recipe)
 
 
-@dataclass(frozen=True)
-class _Recipe:
-    """Arguments of :func:`lower` that have been checked."""
-
-    schedule: str
-    batch: int
-    micro_batch: int
-    optimizer: str
-    checkpoint_blocks: int | None
-    reversible: str
-    bits: Mapping[TensorKind, float]
-
-
-def _within(graph: Graph, recipe: _Recipe, budget_bytes: int) -> Step:
+def _within(graph: Graph, recipe: Recipe, budget_bytes: int) -> Step:
     """The step that keeps to a budget and does the least work again."""
-    steps = [_build(graph, replace(recipe, checkpoint_blocks=blocks)) for blocks in range(1, block_count(graph) + 1)]
+    steps = [
+        _build(graph, replace(recipe, checkpoint_blocks=blocks, checkpoint_bytes=None))
+        for blocks in range(1, block_count(graph) + 1)
+    ]
     peaks = [peak_bytes(step) for step in steps]
     if min(peaks) > budget_bytes:
         raise WorkloadError(
@@ -117,14 +74,14 @@ def _within(graph: Graph, recipe: _Recipe, budget_bytes: int) -> Step:
     )
 
 
-def _build(graph: Graph, recipe: _Recipe) -> Step:
+def _build(graph: Graph, recipe: Recipe) -> Step:
     b = StepBuilder(graph, recipe.batch // recipe.micro_batch)
     for node in graph.nodes:
         run_forward(b, node, Pass.FORWARD)
     _loss(b)
-    if recipe.schedule == "reversible":
-        _reversible(b, recipe.reversible == "generic")
-    elif recipe.schedule == "checkpoint":
+    if recipe.schedule is Schedule.REVERSIBLE:
+        _reversible(b, recipe.reversible is Reversible.GENERIC)
+    elif recipe.schedule is Schedule.CHECKPOINT:
         _checkpoint(b, recipe.checkpoint_blocks)
     else:
         for node in reversed(graph.nodes):
@@ -139,7 +96,7 @@ def _build(graph: Graph, recipe: _Recipe) -> Step:
     )
     alive = {name for operation in b.operations for name in (*operation.reads, *operation.writes)}
     tensors = {name: tensor for name, tensor in b.tensors.items() if name in alive}
-    sizes = (recipe.schedule, recipe.batch, recipe.micro_batch)
+    sizes = (recipe.schedule.value, recipe.batch, recipe.micro_batch)
     loop = [operation for operation in b.operations if operation.pass_ is not Pass.UPDATE]
     updates = [operation for operation in b.operations if operation.pass_ is Pass.UPDATE]
     body = (*over_samples(b.trips, loop), *updates)

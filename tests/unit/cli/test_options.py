@@ -2,7 +2,7 @@ import pytest
 
 from camel_plugin.cli.options import parse_input, parse_settings
 from camel_plugin.errors import InputError
-from camel_plugin.workload.capture.inputs import InputTensor
+from camel_plugin.spec.inputs import InputTensor
 
 
 def test_settings():

@@ -7,11 +7,12 @@ import pytest
 
 from camel_plugin.cache import Cache, content_key
 from camel_plugin.engine import jobs
-from camel_plugin.engine.base import Evaluation, MapResult, Objective
+from camel_plugin.engine.base import Evaluation, MapResult
 from camel_plugin.errors import InfeasibleError, Shortfall
 from camel_plugin.spec.machine import Compute, Machine, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.settings import Settings
 
 DRAM = Storage("dram", "DRAM", "dram", 64, 8, None, keep=frozenset({"O", "A", "B"}), is_dram=True)
 MACHINE = Machine("m", (DRAM, Compute("mac", "intmac")), cycle_s=1e-9)
@@ -47,7 +48,7 @@ def engine(monkeypatch):
 
 def run(lengths, **options):
     work = [jobs.Job(MACHINE, dot(length, name=f"{index}"), str(index)) for index, length in enumerate(lengths)]
-    return jobs.map_all("counting", work, objective=Objective.EDP, budget_s=1.0, workers=1, **options)
+    return jobs.map_all(work, Settings(engine="counting", budget_s=1.0), workers=1, **options)
 
 
 def test_equal_problems_are_mapped_once_whatever_their_names(engine):

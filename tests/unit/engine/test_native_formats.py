@@ -12,7 +12,6 @@ from exhaustive_mapper import mappings
 from small_nests import random_machine, random_problem
 
 from camel_plugin.engine.accelforge.specification import write_specification
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.search import objective_values
@@ -20,6 +19,7 @@ from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.errors import InfeasibleError, InputError
 from camel_plugin.mapspace.batch import MappingBatch
 from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.objective import Objective
 
 MOST = 1_500
 

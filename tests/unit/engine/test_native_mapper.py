@@ -17,7 +17,6 @@ import pytest
 from exhaustive_mapper import mappings
 from small_nests import constrained, conv, matmul, random_machine, random_problem, refreshing
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.search import objective_values
@@ -27,6 +26,7 @@ from camel_plugin.mapspace.lattice import Lattice
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy
 from camel_plugin.spec.mapping import Mapping
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 
 MOST = 3_000

@@ -6,12 +6,12 @@ What is expected was taken from the input that Timeloop's own front end (pytimel
 import json
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.timeloop import write_mapper
 from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.files.v04 import write_mapping, write_problem
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.spec.mapping import Mapping, NodeMapping
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
 
 CAMEL = load_machine("camel").with_homes({"Inputs": "act_edram"})

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.timeloop import TimeloopEngine, process, tools
 from camel_plugin.errors import EngineError, InfeasibleError
 from camel_plugin.files.v04 import read_machine, read_problem
 from camel_plugin.spec.machine import FactorBound, LoopConstraints, Storage
+from camel_plugin.spec.objective import Objective
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "timeloop-small"
 MACHINE = read_machine([RECORDED / "given.yaml"], ert=RECORDED / "ERT.yaml", name="small")

@@ -12,7 +12,7 @@ from camel_plugin.files.v04 import read_machine, read_problem
 from camel_plugin.interop.timeloop_kit import timeloop_files
 from camel_plugin.schedule.residency import place
 from camel_plugin.spec.step import Step
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 CAMEL = load_machine("camel")
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_nests import conv, matmul, random_machine, random_problem
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.errors import InfeasibleError
 from camel_plugin.mapspace.padding import map_padded, paddings
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy
+from camel_plugin.spec.objective import Objective
 
 BUDGET_S = 20.0
 

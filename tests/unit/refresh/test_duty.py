@@ -11,7 +11,6 @@ from mapped_nests import nests
 from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, step, training_step
 
 from camel_plugin.components.base import Refresh
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.refresh import refreshed
@@ -22,6 +21,7 @@ from camel_plugin.refresh.account import account
 from camel_plugin.refresh.duty import duties, idle_duties
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.plan import plan
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import Plan
 
 POLICIES = ("none", "lifetime", "occupied", "conventional")

@@ -64,7 +64,7 @@ def test_names_are_escaped(make, operation):
         arch=evil,
         net=evil,
         engine=evil,
-        notes=[evil],
+        mapped_anew=[evil],
         settings={evil: evil, "retention_s": {evil: 1.0}},
         coverage={"unsupported": [evil], "modelled": [evil]},
     )
@@ -75,7 +75,7 @@ def test_names_are_escaped(make, operation):
 
 
 def _changes(result):
-    return {name: getattr(result, name) for name in ("arch", "net", "engine", "notes", "settings", "coverage")}
+    return {name: getattr(result, name) for name in ("arch", "net", "engine", "mapped_anew", "settings", "coverage")}
 
 
 def test_nothing_is_fetched(result):

@@ -123,11 +123,12 @@ def test_stalls_corruption_gaps_and_notes_are_told(make, operation):
         operation("a", stall_cycles=1000, corrupted_share=0.002, optimality_gap=0.0),
         operation("b", optimality_gap=0.05),
     ]
-    text = printed(make(operations, notes=["DRAM bandwidth is unconfirmed"]), width=200)
+    text = printed(make(operations, unconfirmed=["DRAM bandwidth"], mapped_anew=["a"]), width=200)
     assert "refresh stalls: 1,000 of 10,000 cycles (10.0%)" in text
     assert "corrupted bits: expected share up to 0.002 (in a)" in text
     assert "1 of 2 operations proven optimal, largest gap 5.00% (in b)" in text
-    assert "DRAM bandwidth is unconfirmed" in text
+    assert "unconfirmed (1, sources in result.json): DRAM bandwidth" in text
+    assert "1 operations are mapped anew beside the plan's mappings: a" in text
 
 
 def test_small_parts_never_look_like_zero(make, operation):

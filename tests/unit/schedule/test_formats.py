@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from schedule_builders import machine, training_step
 
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import InputError
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.formats import format_notes, in_words
 from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.step import TensorKind
 
 ARCH = machine()  # words of 8 bits

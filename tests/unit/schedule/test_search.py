@@ -1,17 +1,17 @@
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_builders import machine, step, training_step, vector
 
-from camel_plugin.errors import UnknownNameError
 from camel_plugin.result import Totals, run_totals
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.plan import plan
-from camel_plugin.schedule.search import micro_batches, note, search, tried
+from camel_plugin.schedule.search import micro_batches, search
+from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.settings import Order
 
 
 def chain(micro_batch=1, batch=8, words=12, ops=4):
@@ -35,7 +35,7 @@ def test_divisors():
 
 
 def test_the_most_promising_comes_first_and_equal_orders_once():
-    found = search(machine(60, 30), chain, [1, 2, 4, 8], "auto", "energy")
+    found = search(machine(60, 30), chain, [1, 2, 4, 8], Order.AUTO, Objective.ENERGY)
     values = [candidate.estimate.energy_J for candidate in found]
     assert values == sorted(values)
     # With one micro-batch all orders are one.
@@ -50,36 +50,18 @@ def test_the_search_stops_when_larger_micro_batches_promise_less():
         asked.append(size)
         return chain(size, batch=64, words=400)
 
-    search(machine(80, 60), step_of, micro_batches(64), "network", "energy")
+    search(machine(80, 60), step_of, micro_batches(64), Order.NETWORK, Objective.ENERGY)
     assert asked == [1, 2, 4] or len(asked) < 7
-
-
-def test_an_unknown_order_is_refused_with_the_nearest():
-    with pytest.raises(UnknownNameError, match="block"):
-        search(machine(), chain, [1], "blok", "edp")
-
-
-def test_the_report_of_a_search_shows_estimates_and_what_was_found():
-    found = search(machine(60, 30), chain, [1, 2], "auto", "edp")
-    rows = tried(found, [(1.0, 2.0)])
-    assert rows[0]["latency_s"] == 1.0 and rows[0]["energy_J"] == 2.0
-    assert all("latency_s" not in row for row in rows[1:]) and len(rows) == len(found)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 30), st.sampled_from([1, 2, 4]))
 def test_the_cut_order_moves_no_more_than_any_named_one(act, weight, size):
     arch = machine(act, weight)
-    (cut,) = search(arch, chain, [size], "cut", "edp")
-    named = [search(arch, chain, [size], order, "edp")[0] for order in ORDERS]
+    (cut,) = search(arch, chain, [size], Order.CUT, Objective.EDP)
+    named = [search(arch, chain, [size], order, Objective.EDP)[0] for order in ORDERS]
     assert cut.plan.order == "cut"
     assert cut.estimate.dram_bytes <= min(each.estimate.dram_bytes for each in named)
-
-
-def test_the_search_in_a_sentence():
-    found = search(machine(60, 30), chain, [1, 2], "network", "edp")
-    best = f"micro-batch {found[0].plan.step.micro_batch} network: 1 ms, 0.002 mJ"
-    assert note(found, [(1e-3, 2e-6)]) == f"searched 2 plans (micro-batch 1, 2), the most promising mapped: {best}"
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from camel_plugin.errors import WorkloadError
 from camel_plugin.spec.graph import Node, ValueRole
+from camel_plugin.spec.inputs import InputTensor
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.capture import capture
-from camel_plugin.workload.capture.inputs import InputTensor
 from camel_plugin.workload.lowering.backward_rules import BACKWARD
 from camel_plugin.workload.lowering.lowering import MAC_KINDS
 from camel_plugin.workload.lowering.training import lower
@@ -109,7 +110,7 @@ def test_operators_are_modelled_and_have_a_rule(name):
     assert not graph.unsupported
     assert not graph.not_reached
     assert set(kinds(graph)) - {"random", "compare"} <= set(BACKWARD)
-    step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
+    step = lower(graph, Recipe(schedule="store-all", batch=1, micro_batch=1))
     assert {op.name for op in step.operations} >= {"0:weight_grad", "0.weight:update"}
 
 
@@ -153,7 +154,7 @@ def test_what_is_not_modelled_is_said_with_its_share():
     assert graph.unsupported == (
         f"cumprod in 1: 1 x, {share:.1%} of the forward pass's bytes, MACs unknown (torch has no formula for it)",
     )
-    step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
+    step = lower(graph, Recipe(schedule="store-all", batch=1, micro_batch=1))
     assert step.coverage.unsupported == graph.unsupported
     assert any(op.name == "0:weight_grad" for op in step.operations), "gradients still flow through"
 
@@ -173,7 +174,7 @@ def test_a_write_into_a_slice_makes_a_new_whole():
     assert writes[1].inputs[0] == writes[0].outputs[0]
     assert writes[2].inputs[0] == writes[1].outputs[0]
     assert graph.nodes[-1].inputs[0] == writes[2].outputs[0]
-    step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
+    step = lower(graph, Recipe(schedule="store-all", batch=1, micro_batch=1))
     assert any(op.name == "0:weight_grad" for op in step.operations)
 
 
@@ -193,7 +194,7 @@ def test_a_slice_shows_what_was_written_into_its_tensor_since():
 
 def test_detached_values_stop_the_gradient():
     net = nn.Sequential(nn.Conv2d(3, 4, 1), Calls(lambda m, x: m.c(x.detach()), c=nn.Conv2d(4, 4, 1)))
-    step = lower(capture(net, (1, 3, 4, 4)), schedule="store-all", batch=1, micro_batch=1)
+    step = lower(capture(net, (1, 3, 4, 4)), Recipe(schedule="store-all", batch=1, micro_batch=1))
     assert {op.name for op in step.operations if op.pass_ is Pass.UPDATE} == {"1.c.weight:update", "1.c.bias:update"}
 
 
@@ -212,7 +213,7 @@ def test_embeddings_and_tied_weights():
     assert kinds(graph) == ["gather", "mask", "linear"]
     assert [value.name for value in graph.inputs] == ["tokens", "mask"]
     assert graph.outputs == graph.nodes[-1].outputs, "a record's logits alone are trained on"
-    step = lower(graph, schedule="store-all", batch=2, micro_batch=2)
+    step = lower(graph, Recipe(schedule="store-all", batch=2, micro_batch=2))
     gradients = [op for op in step.operations if op.pass_ is Pass.WEIGHT_GRAD]
     assert [op.kind for op in gradients] == ["linear", "scatter"]
     assert gradients[0].writes == gradients[1].writes
@@ -320,5 +321,5 @@ def test_complex_values_are_no_constants():
     module = Calls(lambda m, x: torch.fft.fft2(m.conv(x)).real.mean((2, 3)), conv=nn.Conv2d(3, 4, 1))
     graph = capture(module, (1, 3, 8, 8))
     assert [note.partition(" ")[0] for note in graph.unsupported] == ["_fft_c2c"]
-    step = lower(graph, schedule="store-all", batch=1, micro_batch=1)
+    step = lower(graph, Recipe(schedule="store-all", batch=1, micro_batch=1))
     assert any(op.pass_ is Pass.WEIGHT_GRAD and op.kind == "conv2d" for op in step.operations)

@@ -7,7 +7,7 @@ import torch
 
 from camel_plugin.resources import available
 from camel_plugin.spec.step import Pass, TensorKind
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.networks.dudnn import dudnn
 
 SHIPPED = sorted(name for name in available("workloads") if name.startswith("dudnn"))

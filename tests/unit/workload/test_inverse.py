@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from camel_plugin.errors import WorkloadError
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.training import lower
-from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.vit import rev_vit
 
 
@@ -44,7 +45,7 @@ def network(*blocks):
 def test_unequal_halves_are_recognised():
     graph = capture(network(Coupling(conv(6, 2), conv(2, 6), 2), Coupling(conv(6, 2), conv(2, 6), 2)), (2, 3, 8, 8))
     assert [block.module for block in graph.blocks] == ["1", "2"]
-    step = lower(graph, schedule="reversible", batch=2, micro_batch=2)
+    step = lower(graph, Recipe(schedule="reversible", batch=2, micro_batch=2))
     again = {op.name: op.macs for op in step.operations if op.pass_ is Pass.RECONSTRUCT and op.macs}
     assert sorted(again.values()) == [2 * 64 * 9 * 2 * 6] * 4
 
@@ -90,7 +91,8 @@ def test_attention_and_mlp_couple_as_in_rev_vit():
     assert len(graph.blocks) == 3
     assert graph.blocks[0].x1 == graph.blocks[0].x2, "both streams begin as the embedded image"
     fused, generic = (
-        lower(graph, schedule="reversible", batch=2, micro_batch=2, reversible=kind) for kind in ("fused", "generic")
+        lower(graph, Recipe(schedule="reversible", batch=2, micro_batch=2, reversible=kind))
+        for kind in ("fused", "generic")
     )
     forward = sum(op.macs for op in fused.operations if op.pass_ is Pass.FORWARD)
     outside = sum(op.macs for op in fused.operations if op.name in ("patches.project", "classifier"))
@@ -124,7 +126,7 @@ def test_any_module_with_an_inverse_need_not_keep_its_input():
     assert note.startswith("linalg_inv_ex in 2.inverse, 3.inverse: 2 x, ")
     assert not graph.blocks and [module.module for module in graph.invertible] == ["2", "3"]
     stored, reversible = (
-        lower(graph, schedule=schedule, batch=2, micro_batch=2) for schedule in ("store-all", "reversible")
+        lower(graph, Recipe(schedule=schedule, batch=2, micro_batch=2)) for schedule in ("store-all", "reversible")
     )
     work = {p: sum(op.macs for op in reversible.operations if op.pass_ is p) for p in Pass}
     mixing = 2 * 64 * 8 * 8

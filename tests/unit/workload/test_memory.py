@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 from torch import nn
 
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.memory import peak_bytes, stored_bytes
-from camel_plugin.workload.network_file import load_network
 
 MIB = 2**20
 PUBLISHED_MB = {

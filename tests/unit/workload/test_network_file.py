@@ -8,7 +8,7 @@ from torch import nn
 
 from camel_plugin.errors import InputError, UnknownNameError, WorkloadError
 from camel_plugin.resources import available
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 GOOD = """\
 description: "tiny"
@@ -45,7 +45,14 @@ def test_every_shipped_network_loads():
 
 def test_a_file_gives_the_recipe(write):
     network = load_network(write(GOOD))
-    recipe = (network.name, network.input, network.batch, network.micro_batch, network.schedule, network.optimizer)
+    recipe = (
+        network.name,
+        network.input,
+        network.recipe.batch,
+        network.recipe.micro_batch,
+        network.recipe.schedule,
+        network.recipe.optimizer,
+    )
     assert recipe == ("net", (3, 8, 8), 4, 2, "checkpoint", "momentum")
     step = network.step()
     assert (step.batch, step.micro_batch, step.schedule) == (4, 2, "checkpoint")
@@ -54,7 +61,12 @@ def test_a_file_gives_the_recipe(write):
 
 def test_arguments_replace_what_the_file_says(write):
     network = load_network(write(GOOD), input=(3, 16, 16), batch=9, micro_batch=3, schedule="store-all")
-    assert (network.input, network.batch, network.micro_batch, network.schedule) == ((3, 16, 16), 9, 3, "store-all")
+    assert (network.input, network.recipe.batch, network.recipe.micro_batch, network.recipe.schedule) == (
+        (3, 16, 16),
+        9,
+        3,
+        "store-all",
+    )
     assert network.step().tensors["input"].shape == (3, 3, 16, 16)
 
 
@@ -143,7 +155,7 @@ def test_a_network_file_does_not_run_its_module_before_it_is_asked_to(write):
 
 def test_torch_waits_for_the_capture():
     code = (
-        "import sys; from camel_plugin.workload.network_file import load_network; "
+        "import sys; from camel_plugin.workload.load import load_network; "
         "load_network('revresnet'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from camel_plugin.spec.step import Pass
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.networks.branches import BasicBranch, BottleneckBranch
 from camel_plugin.workload.networks.resnet_imagenet import resnet50
 from camel_plugin.workload.networks.revnet import RevNet, revnet

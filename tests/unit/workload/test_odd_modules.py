@@ -8,10 +8,10 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import register_flop_formula
 
 from camel_plugin.errors import WorkloadError
+from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.capture import capture
-from camel_plugin.workload.capture.inputs import InputTensor
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.workload.load import load_network
 
 
 class Calls(nn.Module):

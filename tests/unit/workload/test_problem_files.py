@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from camel_plugin.cli.problems import problems_command
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.base import Objective
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.files.v04.problem_file import read_problem
 from camel_plugin.interop.specs import problem_files
-from camel_plugin.workload.network_file import load_network
+from camel_plugin.spec.objective import Objective
+from camel_plugin.workload.load import load_network
 
 MODULES = {
     "strided": (nn.Conv2d(4, 6, 3, stride=2, padding=1), (4, 8, 8)),

@@ -1,13 +1,15 @@
 """Recipes: what is trained, checkpoints, generic inversion, precision, strictness."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from camel_plugin.errors import InputError, UnknownNameError, WorkloadError
 from camel_plugin.spec.step import Pass, TensorKind
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.memory import peak_bytes, stored_bytes
-from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.resnet import resnet
 
 
@@ -126,7 +128,7 @@ def test_recipes_stand_in_network_files(tmp_path):
         "  trainable: [stage2, classifier]\n  precision: {default: bf16, activation: bfp58}\n"
     )
     network = load_network(str(path))
-    assert network.trainable == ("stage2", "classifier") and network.reversible == "generic"
+    assert network.recipe.trainable == ("stage2", "classifier") and network.recipe.reversible == "generic"
     step = network.step()
     assert step.bits[TensorKind.GRADIENT] == 16
     trained = {name.split(".")[0] for name, t in step.tensors.items() if t.kind is TensorKind.WEIGHT_GRAD}
@@ -189,13 +191,13 @@ def test_a_run_replaces_settings_of_the_file(tmp_path):
         return load_network(str(path), training=settings)
 
     text = run(**{"checkpoint_blocks": "2", "trainable": "classifier, stage2.*", "precision.activation": "int8"})
-    assert (text.checkpoint_blocks, text.checkpoint_bytes) == (2, None)
-    assert text.trainable == ("classifier", "stage2.*")
-    assert text.precision == {"default": "fp32", "weight": "bf16", "activation": "int8"}
+    assert (text.recipe.checkpoint_blocks, text.recipe.checkpoint_bytes) == (2, None)
+    assert text.recipe.trainable == ("classifier", "stage2.*")
+    assert text.recipe.precision == {"default": "fp32", "weight": "bf16", "activation": "int8"}
     plain = run(checkpoint_blocks=2, trainable=["classifier", "stage2.*"], precision={"activation": "int8"})
     assert plain.recipe == text.recipe
-    assert run(precision="fp8").precision == {"default": "fp8"}
-    assert run(optimizer="adam").recipe == {**load_network(str(path)).recipe, "optimizer": "adam"}
+    assert run(precision="fp8").recipe.precision == {"default": "fp8"}
+    assert run(optimizer="adam").recipe == replace(load_network(str(path)).recipe, optimizer="adam")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from step_interpreter import run
 from torch import nn
 from torch.nn import functional
 
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import TensorKind
 from camel_plugin.workload.capture.capture import capture
 from camel_plugin.workload.lowering.training import lower
@@ -61,7 +62,7 @@ def test_step_is_a_step_of_sgd(name, schedule):
     x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
     labels = torch.tensor([0, 3, 1, 4])
     graph = capture(module, tuple(x.shape))
-    step = lower(graph, schedule=schedule, batch=4, micro_batch=4)
+    step = lower(graph, Recipe(schedule=schedule, batch=4, micro_batch=4))
     given = {path: parameter.detach().clone() for path, parameter in module.named_parameters()}
     memory = run(step, graph, {**given, "input": x, "labels": labels}, RATE)
 

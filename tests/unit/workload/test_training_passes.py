@@ -9,10 +9,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from camel_plugin.errors import UnknownNameError, WorkloadError
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import PERSISTENT_KINDS, Pass, TensorKind
 from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.training import lower
-from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.revnet import revnet
 
 ALL = ["revresnet", "revnet164", "revnet56", "resnet32", "resnet50", "mobilenetv2", "lenet5"]
@@ -24,7 +25,7 @@ def graph_of(name):
 
 
 def step_of(name, schedule):
-    return lower(graph_of(name), schedule=schedule, batch=4, micro_batch=1)
+    return lower(graph_of(name), Recipe(schedule=schedule, batch=4, micro_batch=1))
 
 
 def macs(step, pass_):
@@ -139,7 +140,7 @@ def test_gradients_are_those_that_autograd_runs():
     module = revnet([2, 2], [8, 8, 16])
     for parameter in module.get_submodule("stage1.0.f").parameters():
         parameter.requires_grad_(False)
-    step = lower(capture(module, (2, 3, 8, 8)), schedule="store-all", batch=2, micro_batch=2)
+    step = lower(capture(module, (2, 3, 8, 8)), Recipe(schedule="store-all", batch=2, micro_batch=2))
     with _Count() as count:
         module(torch.randn(2, 3, 8, 8)).sum().backward()
     convs = [op for op in step.operations if op.kind == "conv2d" and op.problem]
@@ -156,7 +157,7 @@ def frozen_then_trained():
 
 
 def test_frozen_layers_pass_gradients_on_only_to_what_is_trained_below():
-    step = lower(capture(frozen_then_trained(), (1, 3, 9, 9)), schedule="store-all", batch=1, micro_batch=1)
+    step = lower(capture(frozen_then_trained(), (1, 3, 9, 9)), Recipe(schedule="store-all", batch=1, micro_batch=1))
     gradients = {op.name for op in step.operations if op.pass_ in (Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)}
     assert gradients == {"loss:input_grad", "3:input_grad", "2:weight_grad", "2:bias_grad"}
     assert {op.name for op in step.operations if op.pass_ is Pass.UPDATE} == {"2.weight:update", "2.bias:update"}
@@ -166,9 +167,7 @@ def test_nothing_to_train_is_refused():
     with pytest.raises(WorkloadError, match="nothing to train"):
         lower(
             capture(nn.Conv2d(3, 4, 3).requires_grad_(False), (1, 3, 9, 9)),
-            schedule="store-all",
-            batch=1,
-            micro_batch=1,
+            Recipe(schedule="store-all", batch=1, micro_batch=1),
         )
 
 
@@ -182,8 +181,8 @@ def test_weight_gradients_accumulate_over_micro_batches_and_uses():
             return self.conv(self.conv(x)).mean((2, 3))
 
     graph = capture(Twice(), (2, 4, 8, 8))
-    one = lower(graph, schedule="store-all", batch=2, micro_batch=2)
-    many = lower(graph, schedule="store-all", batch=8, micro_batch=2)
+    one = lower(graph, Recipe(schedule="store-all", batch=2, micro_batch=2))
+    many = lower(graph, Recipe(schedule="store-all", batch=8, micro_batch=2))
     accumulating = [
         [op.writes[0] in op.reads for op in step.operations if op.pass_ is Pass.WEIGHT_GRAD] for step in (one, many)
     ]
@@ -194,7 +193,7 @@ def test_weight_gradients_accumulate_over_micro_batches_and_uses():
 
 @pytest.mark.parametrize(("optimizer", "states"), [("sgd", 0), ("momentum", 1), ("adam", 2), ("adamw", 2)])
 def test_optimizer_state(optimizer, states):
-    step = lower(graph_of("revresnet"), schedule="store-all", batch=1, micro_batch=1, optimizer=optimizer)
+    step = lower(graph_of("revresnet"), Recipe(schedule="store-all", batch=1, micro_batch=1, optimizer=optimizer))
     weights = sum(op.vector_ops for op in step.operations if op.pass_ is Pass.UPDATE)
     state = sum(t.elements for t in step.tensors.values() if t.kind is TensorKind.OPTIMIZER_STATE)
     assert state == states * 573_994
@@ -205,23 +204,23 @@ def test_wrong_recipes_are_refused():
     graph = graph_of("resnet32")
     good = {"schedule": "store-all", "batch": 4, "micro_batch": 1}
     with pytest.raises(UnknownNameError, match="did you mean 'store-all'"):
-        lower(graph, **{**good, "schedule": "storeall"})
+        Recipe(**{**good, "schedule": "storeall"})
     with pytest.raises(UnknownNameError, match="did you mean 'adam'"):
-        lower(graph, **{**good, "optimizer": "adamm"})
-    with pytest.raises(WorkloadError, match="micro_batch must divide batch 4"):
-        lower(graph, **{**good, "micro_batch": 3})
+        Recipe(**{**good, "optimizer": "adamm"})
+    with pytest.raises(WorkloadError, match="micro_batch: must divide batch 4"):
+        Recipe(**{**good, "micro_batch": 3})
     with pytest.raises(WorkloadError, match="captured on 1"):
-        lower(graph, **{**good, "micro_batch": 2})
+        lower(graph, Recipe(**{**good, "micro_batch": 2}))
     with pytest.raises(WorkloadError, match="no reversible blocks"):
-        lower(graph, **{**good, "schedule": "reversible"})
+        lower(graph, Recipe(**{**good, "schedule": "reversible"}))
     with pytest.raises(WorkloadError, match="at least 1"):
-        lower(graph, **good, checkpoint_blocks=0)
+        Recipe(**good, checkpoint_blocks=0)
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3, 100])
 def test_checkpoint_runs_every_segment_but_the_last_again(blocks):
     graph = graph_of("resnet32")
-    step = lower(graph, schedule="checkpoint", batch=1, micro_batch=1, checkpoint_blocks=blocks)
+    step = lower(graph, Recipe(schedule="checkpoint", batch=1, micro_batch=1, checkpoint_blocks=blocks))
     again = [op.partner for op in step.operations if op.pass_ is Pass.RECONSTRUCT]
     assert len(set(again)) == len(again)
     order = [node.name for node in graph.nodes]

@@ -16,10 +16,11 @@ from torch.utils.checkpoint import checkpoint_sequential
 from torch.utils.flop_counter import FlopCounterMode
 from zoo import BATCH, Saved, build, graph_of, networks
 
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.memory import stored_bytes
 from camel_plugin.workload.lowering.training import lower
-from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.branches import BasicBranch
 from camel_plugin.workload.networks.units import ResidualUnit, ReversibleBlock
 
@@ -74,7 +75,7 @@ def measured(name):
 
 @cache
 def lowered(name):
-    return lower(graph_of(name), schedule="store-all", batch=BATCH, micro_batch=BATCH)
+    return lower(graph_of(name), Recipe(schedule="store-all", batch=BATCH, micro_batch=BATCH))
 
 
 def test_published_parameters_and_work():
@@ -171,7 +172,7 @@ def test_reversible_remembers_what_a_reversible_autograd_function_does(name, mon
     saved = Saved(module)
     with sdpa_kernel(SDPBackend.MATH), saved_tensors_hooks(saved.pack, lambda tensor: tensor):
         functional.cross_entropy(module(x), torch.empty(BATCH, dtype=torch.int64, device="meta"))
-    step = lower(graph, schedule="reversible", batch=BATCH, micro_batch=BATCH)
+    step = lower(graph, Recipe(schedule="reversible", batch=BATCH, micro_batch=BATCH))
     # Streams split off a stored whole are copies, as above. What made a chain's input may read it reconstructed, here.
     outputs = [set(), *({block.y1, block.y2} for block in graph.blocks)]
     begins = [b.x1 for b, before in zip(graph.blocks, outputs, strict=False) if {b.x1, b.x2} != before]

@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 from zoo import BATCH, build, graph_of, networks
 
+from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass, TensorKind
 from camel_plugin.workload.lowering.memory import peak_stored_bytes, stored_bytes
 from camel_plugin.workload.lowering.segments import segments
@@ -124,7 +125,7 @@ def after_each_recomputation(step):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_checkpointed_step_keeps_what_torch_keeps_at_any_time(name, blocks):
     graph = graph_of(name)
-    step = lower(graph, schedule="checkpoint", batch=BATCH, micro_batch=BATCH, checkpoint_blocks=blocks)
+    step = lower(graph, Recipe(schedule="checkpoint", batch=BATCH, micro_batch=BATCH, checkpoint_blocks=blocks))
     module, x = build(name)
     parts = segments(graph, blocks)
     chain = take_apart(module, parts)

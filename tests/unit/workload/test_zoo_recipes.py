@@ -16,8 +16,8 @@ from zoo import BATCH, Saved, build, networks
 
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.freeze import only_trainable
+from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.memory import stored_bytes
-from camel_plugin.workload.network_file import load_network
 from camel_plugin.workload.networks.units import ReversibleBlock
 
 

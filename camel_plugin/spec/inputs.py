@@ -1,4 +1,4 @@
-"""What a network is given. Free of torch."""
+"""What a network is given."""
 
 from __future__ import annotations
 

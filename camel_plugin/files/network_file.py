@@ -1,0 +1,130 @@
+"""Network files: plain data of what is trained, on what input, by what recipe. No module is imported for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from camel_plugin.errors import InputError, SpecError, UnknownNameError, WorkloadError
+from camel_plugin.files.recipe_text import FIELD, recipe_values, training_model
+from camel_plugin.files.yaml_source import YamlNode, load_yaml
+from camel_plugin.spec.inputs import InputTensor
+from camel_plugin.spec.recipe import RECIPE_FIELDS, Recipe
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """What a network file says.
+
+    Attributes:
+        path: of the file.
+        root: its content with lines, for messages.
+        description: of the network.
+        source: where its definition was published.
+        builder: registered network, or None.
+        module: ``package.mod:factory`` or ``file.py:factory``, or None.
+        parameters: arguments of either.
+        input: extents of one sample; of each input by the name of its argument where there are several.
+        input_type: of a single input.
+        recipe: how it is trained.
+    """
+
+    path: Path
+    root: YamlNode
+    description: str
+    source: str
+    builder: str | None
+    module: str | None
+    parameters: Mapping[str, Any]
+    input: tuple[int, ...] | dict[str, InputTensor]
+    input_type: str
+    recipe: Recipe
+
+
+def placed(error: InputError, root: YamlNode) -> InputError:
+    """An error about a field of a network file or of its recipe, at its line."""
+    field = error.field or ""
+    path = (FIELD, field) if field in RECIPE_FIELDS and field != "batch" else (field,)
+    return error.placed(file=root.file, line=root.line_of(path), field=".".join(path))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Input(_Strict):
+    shape: list[PositiveInt]
+    dtype: str = "float"
+
+
+class _NetworkFile(_Strict):
+    description: str = ""
+    source: str = ""
+    builder: str | None = None
+    module: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    input: list[PositiveInt] | dict[str, _Input] = Field(min_length=1)
+    input_type: str = "float"
+    batch: PositiveInt = 1
+    training: training_model() = Field(default_factory=training_model())  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> _NetworkFile:
+        if (self.builder is None) == (self.module is None):
+            raise ValueError("give either builder (a registered network) or module (package.mod:factory)")
+        return self
+
+
+def read_network_file(path: Path) -> NetworkFile:
+    """What the file says.
+
+    Raises:
+        UnknownNameError: no such field, schedule, optimizer, format ...
+        WorkloadError: anything else that is wrong, with its line.
+    """
+    try:
+        root = load_yaml(path)
+    except SpecError as error:
+        raise WorkloadError(error.message, file=error.file, line=error.line, field=error.field) from error
+    try:
+        content = _NetworkFile.model_validate(root.plain())
+    except ValidationError as error:
+        raise _located(error, root) from error
+    try:
+        recipe = Recipe.of({"batch": content.batch, **recipe_values(content.training)})
+    except InputError as error:
+        raise placed(error, root) from error
+    inputs = content.input
+    return NetworkFile(
+        path,
+        root,
+        content.description,
+        content.source,
+        content.builder,
+        content.module,
+        content.parameters,
+        {name: InputTensor(tuple(tensor.shape), tensor.dtype) for name, tensor in inputs.items()}
+        if isinstance(inputs, dict)
+        else tuple(inputs),
+        content.input_type,
+        recipe,
+    )
+
+
+def _located(error: ValidationError, root: YamlNode) -> WorkloadError | UnknownNameError:
+    """The first complaint of pydantic, with the line it is about."""
+    first = error.errors()[0]
+    location = first["loc"]
+    field = ".".join(map(str, location)) or None
+    line = root.line_of(location)
+    if first["type"] == "extra_forbidden":
+        model = training_model() if location[0] == FIELD else _NetworkFile
+        return UnknownNameError("field", str(location[-1]), model.model_fields, file=root.file, line=line, field=field)
+    value = None if first["type"] == "missing" or not location else first["input"]
+    return WorkloadError(
+        first["msg"].removeprefix("Value error, "), file=root.file, line=line, field=field, value=value
+    )
