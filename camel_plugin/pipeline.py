@@ -79,9 +79,9 @@ def compare(
 
     sizes = micro_batches(network.recipe.batch) if settings.search_micro_batch else [network.recipe.micro_batch]
     planned = [
-        search(machine, step_of, sizes, settings.depth_first, settings.objective)
+        search(machine, step_of, sizes, settings.depth_first, settings.objective, policy)
         if given is None or position
-        else [replanned(given, machine, step_of(*sizes))]
+        else [replanned(given, machine, step_of(*sizes), policy)]
         for position, machine in enumerate(machines)
     ]
     weighed = policy if load("engines", settings.engine).weighs_refresh else None
@@ -92,8 +92,8 @@ def compare(
         ]
         for position, found in enumerate(planned)
     ]
-    jobs = [one.jobs[name] for plans in pending for one in plans for name in one.sought]
-    mapped = iter(map_all(jobs, settings, workers=workers, cache=cache, progress=progress))
+    tasks = [one.tasks[name] for plans in pending for one in plans for name in one.sought]
+    mapped = iter(map_all(tasks, settings, workers=workers, cache=cache, progress=progress))
     run = Run(settings, network.recipe, policy)
     first, *baselines = (
         run.best(found, [run.result(one, [next(mapped) for _ in one.sought], overrides or {}) for one in plans])

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camel_plugin.components import dram, edram, mac, regfile, retention, scaling, sram
-from camel_plugin.components.base import Constant
 from camel_plugin.components.catalogue import estimate
+from camel_plugin.components.constant import Constant
 from camel_plugin.components.memory import quantity
 
 _KB = 8 * 1024
@@ -62,8 +62,8 @@ def _edram() -> Iterator[Comparison]:
     yield Comparison("3T write", "pJ", 2.46, macro.actions_J["write"] * 1e12, source)
     yield Comparison("3T leakage", "uW", 105, macro.leakage_W * 1e6, source)
     yield Comparison("3T area", "um2", 131570, macro.area_m2 * 1e12, source)
-    assert macro.refresh is not None
-    yield Comparison("3T refresh at 77 us", "uW", 276, retention.refresh_power(macro.refresh) * 1e6, source)
+    assert macro.edram is not None
+    yield Comparison("3T refresh at 77 us", "uW", 276, retention.refresh_power(macro.edram) * 1e6, source)
 
     isaac = estimate("edram", {"technology": 32, "width": 256, "depth": 2048, "cell": "1T1C"})
     yield Comparison("1T1C access, 64 KB, 256 bit", "pJ", 20.45, isaac.actions_J["read"] * 1e12, "ISAAC, 32 nm")
@@ -119,12 +119,12 @@ def _retention() -> Iterator[Comparison]:
         3,
     )
     camel = estimate("edram", {"technology": 16, "width": 58, "depth": 1024, "temperature": 100})
-    assert camel.refresh is not None
+    assert camel.edram is not None
     yield Comparison(
         "availability under refresh of 1024 rows, 500 MHz",
         "%",
         100 * (1 - 1024 * 2e-9 / 3.35e-6),
-        100 * retention.availability(camel.refresh, 2e-9),
+        100 * retention.availability(camel.edram, 2e-9),
         "1 - rows t_row / t_retention (GEMTOO) with CAMEL's array",
     )
     for node, cold_mW, hot_mW in (

@@ -9,17 +9,17 @@ import sys
 
 from camel_plugin import load_machine, load_network
 from camel_plugin.cache import Cache, default_folder
-from camel_plugin.engine.jobs import Job, map_all
+from camel_plugin.engine.jobs import map_all
 from camel_plugin.engine.native.model import evaluate
-from camel_plugin.engine.native.rules import PHYSICAL, TIMELOOP, Rules
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.engine.native.model_rules import PHYSICAL, TIMELOOP, ModelRules
+from camel_plugin.schedule.residency import place, task
 from camel_plugin.spec.settings import Settings
 
 RULES = {
     "all rules (Timeloop)": TIMELOOP,
-    "without `forget_halo`": Rules(forget_halo=False),
-    "without `link_transfers`": Rules(link_transfers=False),
-    "without `count_gaps`": Rules(count_gaps=False),
+    "without `forget_halo`": ModelRules(forget_halo=False),
+    "without `link_transfers`": ModelRules(link_transfers=False),
+    "without `count_gaps`": ModelRules(count_gaps=False),
     "without all three": PHYSICAL,
 }
 
@@ -28,18 +28,18 @@ def main(arch: str = "camel", net: str = "revresnet") -> None:
     """Print the table."""
     step, machine = load_network(net).step(), load_machine(arch)
     plan = place(machine, step)
-    jobs, repeats = [], []
+    tasks, repeats = [], []
     for operation in step.operations:
         if operation.problem is not None:
-            jobs.append(Job(operation_machine(plan, operation), operation.problem, operation.name))
+            tasks.append(task(plan, operation))
             repeats.append(step.trips(operation.name))
-    found = map_all(jobs, Settings(budget_s=60.0), cache=Cache(default_folder()))
+    found = map_all(tasks, Settings(budget_s=60.0), cache=Cache(default_folder()))
     first: tuple[float, ...] = ()
     print("| rules | cycles | energy | accesses on chip | DRAM accesses |\n|---|---|---|---|---|")
     for name, rules in RULES.items():
         sums = [0.0] * 4
-        for job, runs, result in zip(jobs, repeats, found, strict=True):
-            cost = evaluate(job.machine, job.problem, result.mapping, rules)
+        for each, runs, result in zip(tasks, repeats, found, strict=True):
+            cost = evaluate(each, result.mapping, rules)
             words = {
                 level: sum(t.reads + t.fills + t.updates for t in stats.tensors.values()) * stats.utilized_instances
                 for level, stats in cost.levels.items()

@@ -63,7 +63,7 @@ def write_counts(machine: Machine) -> str:
             continue
         lines += [f"    - name: {node.name}[1..{machine.instances(node.name)}]", "      action_counts:"]
         counts = COMPUTE_COUNTS if isinstance(node, Compute) else STORAGE_COUNTS
-        if isinstance(node, Storage) and node.refresh:
+        if isinstance(node, Storage) and node.edram:
             counts = counts | REFRESH_COUNTS
         lines += [f"      - {{name: {action}, counts: {count}}}" for action, count in counts.items()]
     return "\n".join(lines) + "\n"

@@ -16,11 +16,11 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from camel_plugin.cache import content_key
 from camel_plugin.components.machines import load_machine
+from camel_plugin.engine.jobs import task_key
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.timeloop import TimeloopEngine
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.schedule.residency import place, task
 from camel_plugin.spec.objective import Objective
 from camel_plugin.workload.load import load_network
 
@@ -44,18 +44,18 @@ def main() -> None:
         for operation in step.operations:
             if operation.problem is None:
                 continue
-            narrowed = operation_machine(plan, operation)
-            key = content_key(narrowed.nodes, narrowed.homes, operation.problem)
+            sought = task(plan, operation)
+            key = task_key(sought, Objective.EDP)
             if key in done:
                 continue
             done.add(key)
             place_of = Path(folder) / operation.name.replace(":", "_")
             place_of.mkdir()
             engine = TimeloopEngine(patience=options.patience, keep=place_of)
-            found = engine.map(narrowed, operation.problem, Objective.EDP, options.budget)
+            found = engine.map(sought, Objective.EDP, options.budget)
             next(place_of.iterdir()).rename(place_of / "mapper")
-            native = NativeEngine().map(narrowed, operation.problem, Objective.EDP, 2.0)
-            engine.evaluate(narrowed, operation.problem, native.mapping)
+            native = NativeEngine().map(sought, Objective.EDP, 2.0)
+            engine.evaluate(sought, native.mapping)
             next(path for path in place_of.iterdir() if path.name != "mapper").rename(place_of / "model")
             print(f"{operation.name}: {found.evaluated} mappings, {found.value:.3g} J s; native {native.value:.3g} J s")
         with tarfile.open(options.archive, "w:xz") as archive:

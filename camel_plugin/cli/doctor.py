@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from camel_plugin.engine.base import Engine
+    from camel_plugin.engine.protocol import Engine
     from camel_plugin.spec.problem import Problem
 
 REQUIRED = ("numpy", "pydantic", "pyyaml", "jinja2", "typer", "rich", "torch")
@@ -97,10 +97,11 @@ def self_test(engine: Engine) -> str:
     from camel_plugin.components.machines import load_machine
     from camel_plugin.errors import CamelError
     from camel_plugin.spec.objective import Objective
+    from camel_plugin.spec.task import Task
 
     problem = small_layer()
     try:
-        result = engine.map(load_machine("camel"), problem, Objective.EDP, SELF_TEST_S)
+        result = engine.map(Task(load_machine("camel"), problem), Objective.EDP, SELF_TEST_S)
     except CamelError as error:
         return f"FAILED: {error}"
     evaluation = result.evaluation

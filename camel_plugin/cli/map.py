@@ -12,7 +12,7 @@ from camel_plugin.cli.options import ObjectiveOption, Pad, Refresh
 from camel_plugin.spec.objective import Objective
 
 if TYPE_CHECKING:
-    from camel_plugin.engine.base import MapResult
+    from camel_plugin.spec.evaluation import MapResult
 
 BUDGET_S = 60.0
 """Default wall-clock budget; most problems need a second."""
@@ -43,15 +43,16 @@ def map_command(
 
     from camel_plugin.cli.model import arch_sources, print_evaluation
     from camel_plugin.engine.native import NativeEngine
+    from camel_plugin.engine.padded import map_padded
     from camel_plugin.files.v04 import read_machine, read_problem, write_mapping
     from camel_plugin.files.v04.problem_file import write_problem
-    from camel_plugin.mapspace.padding import map_padded
     from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties
+    from camel_plugin.spec.task import Task
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
-    machine = machine.with_duties(idle_duties(machine, load("refresh", refresh)()))
+    task = Task(machine, layer, duties=idle_duties(machine, load("refresh", refresh)()))
     errors = Console(stderr=True)
     with errors.status("searching (Ctrl-C stops with the best so far)") as status:
 
@@ -61,7 +62,7 @@ def map_command(
 
         engine = NativeEngine(progress=progress, keep_on_interrupt=True)
         find = partial(map_padded, engine) if pad else engine.map
-        result = find(machine, layer, objective, budget)
+        result = find(task, objective, budget)
     mapped = layer.with_bounds(result.padded)
     text = write_mapping(result.mapping, machine, mapped)
     stats = map_json(result, text)

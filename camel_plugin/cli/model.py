@@ -14,8 +14,8 @@ from camel_plugin.cli.options import Refresh
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from camel_plugin.engine.base import Evaluation
     from camel_plugin.files.specification import Source
+    from camel_plugin.spec.evaluation import Evaluation
 
 ArchFiles = Annotated[
     list[Path],
@@ -33,7 +33,7 @@ ErtFile = Annotated[
 ]
 
 
-class Rule(StrEnum):
+class TimeloopRule(StrEnum):
     """Rules of Timeloop's that are not physics (docs/model.md)."""
 
     FORGET_HALO = "forget-halo"
@@ -42,7 +42,7 @@ class Rule(StrEnum):
 
 
 Without = Annotated[
-    list[Rule] | None,
+    list[TimeloopRule] | None,
     typer.Option("--without", help="Timeloop rule to switch off where physics is wanted; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
@@ -62,16 +62,17 @@ def model_command(
     Refresh of tiles that pass through eDRAM stands beside them.
     """
     from camel_plugin.engine.native.model import evaluate
-    from camel_plugin.engine.native.rules import Rules
+    from camel_plugin.engine.native.model_rules import ModelRules
     from camel_plugin.files.v04 import read_machine, read_mapping, read_problem
     from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties
+    from camel_plugin.spec.task import Task
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
-    machine = machine.with_duties(idle_duties(machine, load("refresh", refresh)()))
-    rules = Rules(**{rule.value.replace("-", "_"): False for rule in without or ()})
-    result = evaluate(machine, layer, read_mapping(mapping, machine, layer), rules)
+    task = Task(machine, layer, duties=idle_duties(machine, load("refresh", refresh)()))
+    rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
+    result = evaluate(task, read_mapping(mapping, machine, layer), rules)
     if as_json:
         import json
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from camel_plugin.cli import options
+from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.settings import Order
 
 
 def render_command(
@@ -15,6 +17,7 @@ def render_command(
     micro_batch: options.MicroBatch = None,
     schedule: options.ScheduleOption = None,
     training: options.Training = None,
+    depth_first: options.DepthFirst = Order.NETWORK,
     out: options.Out = None,
 ) -> None:
     """Write a machine and, with --net, its operations for Timeloop and Accelergy, and how to run them there."""
@@ -24,6 +27,8 @@ def render_command(
     from camel_plugin.errors import InputError
     from camel_plugin.interop.timeloop_kit import timeloop_files
     from camel_plugin.report import export
+    from camel_plugin.schedule.search import search
+    from camel_plugin.spec.refresh import LifetimeRefresh
     from camel_plugin.workload.load import load_network
 
     machine = load_machine(arch, options.parse_settings(settings), temperature_C=temperature)
@@ -32,7 +37,7 @@ def render_command(
             raise InputError("problems are files", field="--net", value=net, suggestion="say where with --out DIR")
         sys.stdout.write(machine.yaml)
         return
-    step = None
+    plan = None
     if net is not None:
         network = load_network(
             net,
@@ -42,6 +47,7 @@ def render_command(
             schedule=schedule,
             training=options.parse_settings(training, "--training"),
         )
-        step = network.step()
-    for path in export.add(out, timeloop_files(machine, step)):
+        size = network.recipe.micro_batch
+        plan = search(machine, lambda _: network.step(), [size], depth_first, Objective.EDP, LifetimeRefresh())[0].plan
+    for path in export.add(out, timeloop_files(machine, plan)):
         print(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from camel_plugin.components.base import Constant
+from camel_plugin.components.constant import Constant
 from camel_plugin.components.scaling import NODES_NM, NOMINAL_VOLTAGE, TEMPERATURE_C, OperatingPoint, nominal_voltage
 from camel_plugin.errors import SpecError, nearest
 

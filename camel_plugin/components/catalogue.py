@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from camel_plugin import plugins
-from camel_plugin.components.base import Estimate
+from camel_plugin.components.constant import ComponentCost
 from camel_plugin.errors import UnknownNameError
 
-Model = Callable[[Mapping[str, object]], Estimate]
+Model = Callable[[Mapping[str, object]], ComponentCost]
 """What a component entry point refers to: resolved attributes -> estimate."""
 
 
-def estimate(kind: str, attributes: Mapping[str, object]) -> Estimate:
+def estimate(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
     """Cost of one instance of a component.
 
     Args:

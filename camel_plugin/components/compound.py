@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from camel_plugin import components
-from camel_plugin.components.base import Estimate
+from camel_plugin.components.constant import ComponentCost
 from camel_plugin.errors import InputError, SpecError, UnknownNameError, nearest
 from camel_plugin.files.expressions import ExpressionError, evaluate, resolve
 from camel_plugin.files.schema import as_number, entries, items, mapping, number, text
@@ -24,7 +24,7 @@ _MAX_DEPTH = 16
 
 def estimate_component(
     kind: str, attributes: Mapping[str, Any], classes: Mapping[str, YamlNode], node: YamlNode
-) -> Estimate:
+) -> ComponentCost:
     """Cost of one instance.
 
     Args:
@@ -41,7 +41,7 @@ def estimate_component(
 
 def _estimate(
     kind: str, attributes: Mapping[str, Any], classes: Mapping[str, YamlNode], node: YamlNode, inside: tuple[str, ...]
-) -> Estimate:
+) -> ComponentCost:
     if kind in classes:
         if kind in inside or len(inside) > _MAX_DEPTH:
             raise _class_of(node).error("this class contains itself", value=" > ".join((*inside, kind)))
@@ -76,7 +76,7 @@ def _located(error: InputError, node: YamlNode, field: str | None) -> SpecError:
 class _Part:
     """A subcomponent: cost of one, and how many there are."""
 
-    cost: Estimate
+    cost: ComponentCost
     count: float
     energy_scale: float
     area_scale: float
@@ -100,7 +100,7 @@ class _Compound:
             name, part = self._part(node, classes, inside)
             self.parts[name] = part
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> ComponentCost:
         """Sums over the subcomponents; leakage is what the ``leak`` action names."""
         actions_J = {}
         leakage_W = 0.0
@@ -113,7 +113,7 @@ class _Compound:
             else:
                 actions_J[name] = sum(self._cost(node, leak=False) for node in used)
         parts = self.parts.values()
-        return Estimate(
+        return ComponentCost(
             actions_J=actions_J,
             leakage_W=leakage_W,
             area_m2=sum(part.cost.area_m2 * part.count * part.area_scale for part in parts),

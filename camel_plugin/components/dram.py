@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Constant, Estimate
+from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import estimate_of
 
 ENERGY_PER_BIT: Mapping[str, Constant] = {
@@ -17,18 +17,18 @@ ENERGY_PER_BIT: Mapping[str, Constant] = {
 }
 
 
-def _estimate(values: Mapping[str, object], default_type: str) -> Estimate:
+def _estimate(values: Mapping[str, object], default_type: str) -> ComponentCost:
     attributes = Attributes("DRAM", values)
     per_bit = ENERGY_PER_BIT[attributes.choice("type", ENERGY_PER_BIT, default_type)]
     access_J = per_bit.value * attributes.access_bits()
     return estimate_of({"read": access_J, "write": access_J, "update": access_J}, 0.0, 0.0, (per_bit,))
 
 
-def estimate(values: Mapping[str, object]) -> Estimate:
+def estimate(values: Mapping[str, object]) -> ComponentCost:
     """DRAM from ``width`` and optionally ``type`` (LPDDR4) and ``row_bits``."""
     return _estimate(values, "LPDDR4")
 
 
-def estimate_ddr3(values: Mapping[str, object]) -> Estimate:
+def estimate_ddr3(values: Mapping[str, object]) -> ComponentCost:
     """DDR3 from ``width``."""
     return _estimate(values, "DDR3")

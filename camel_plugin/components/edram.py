@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Constant, Estimate, Refresh
+from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import Geometry, estimate_of
 from camel_plugin.components.retention import (
     SIGMA_VTH,
@@ -29,6 +29,7 @@ from camel_plugin.components.scaling import (
     leakage_ratio,
     point_of,
 )
+from camel_plugin.spec.machine import EdramCells
 
 _MEGABIT = 2.0**20
 _GITERMAN = "Giterman et al., LSSC 2020, 1 Mb macro, 0.6 V"
@@ -133,7 +134,7 @@ def area(cell: Cell, bits: float, node_nm: float) -> float:
     return cell.area.value * bits * area_ratio(point_of(cell.area).node_nm, node_nm)
 
 
-def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point: OperatingPoint) -> Refresh:
+def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point: OperatingPoint) -> EdramCells:
     """Refresh organisation and retention of one instance.
 
     The rows are spread evenly over ``banks``; a bank has as many arrays of ``rows_per_array`` rows as it needs, the
@@ -148,7 +149,7 @@ def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point
         default=retention_time(cell_name, point.node_nm, point.temperature_C, yield_fraction),
         open_=True,
     )
-    return Refresh(
+    return EdramCells(
         banks=banks,
         arrays_per_bank=math.ceil(rows_in_bank / rows_per_array),
         rows_per_array=rows_per_array,
@@ -161,7 +162,7 @@ def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point
     )
 
 
-def estimate(values: Mapping[str, object]) -> Estimate:
+def estimate(values: Mapping[str, object]) -> ComponentCost:
     """An eDRAM from ``technology, width, depth``.
 
     Optional: ``cell`` (3T), ``row_bits`` (width), ``banks`` (1), ``rows_per_array`` (1024), ``row_cycles`` (1),

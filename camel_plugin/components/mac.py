@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Constant, Estimate
+from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import estimate_of
 from camel_plugin.components.scaling import (
     OperatingPoint,
@@ -124,7 +124,7 @@ def bfp_dot_product(
 
 def _estimate(
     unit: Circuit, attributes: Attributes, verb: str = "compute", assumptions: Sequence[str] = ()
-) -> Estimate:
+) -> ComponentCost:
     """The estimate of a piece of logic whose one operation is called ``compute``, ``read`` or ``verb``."""
     return estimate_of(
         dict.fromkeys(("compute", "read", verb), unit.energy_J),
@@ -138,7 +138,7 @@ def _estimate(
 _WIDTH = ("width", "n_bits", "precision", "datawidth")
 
 
-def estimate_intmac(values: Mapping[str, object]) -> Estimate:
+def estimate_intmac(values: Mapping[str, object]) -> ComponentCost:
     """Integer multiply-accumulate from ``technology`` and ``multiplier_width`` (or ``width``, ``datawidth``).
 
     Optional: ``adder_width`` (twice the multiplier's).
@@ -150,7 +150,7 @@ def estimate_intmac(values: Mapping[str, object]) -> Estimate:
     return _estimate(integer_multiplier(bits, bits, point) + integer_adder(adder_bits, point), attributes)
 
 
-def estimate_bfp_mac(values: Mapping[str, object]) -> Estimate:
+def estimate_bfp_mac(values: Mapping[str, object]) -> ComponentCost:
     """One multiply-accumulate lane of a BFP dot-product unit: energy, area and leakage are 1/``group`` of the unit's.
 
     Attributes ``technology`` and optionally ``group`` (9), ``mantissa_bits`` (6, with sign), ``exponent_bits`` (4),
@@ -179,55 +179,55 @@ def _float_width(attributes: Attributes) -> int:
     return bits
 
 
-def estimate_fpmac(values: Mapping[str, object]) -> Estimate:
+def estimate_fpmac(values: Mapping[str, object]) -> ComponentCost:
     """Floating-point multiply-accumulate from ``technology`` and optionally ``width`` (16 or 32)."""
     attributes = Attributes("fpmac", values)
     bits, point = _float_width(attributes), attributes.operating_point()
     return _estimate(circuit(FLOAT_MULTIPLY[bits], 1, point) + circuit(FLOAT_ADD[bits], 1, point), attributes)
 
 
-def estimate_fpadder(values: Mapping[str, object]) -> Estimate:
+def estimate_fpadder(values: Mapping[str, object]) -> ComponentCost:
     """Floating-point adder from ``technology`` and optionally ``width`` (16 or 32)."""
     attributes = Attributes("fpadder", values)
     return _estimate(circuit(FLOAT_ADD[_float_width(attributes)], 1, attributes.operating_point()), attributes, "add")
 
 
-def estimate_fpmultiplier(values: Mapping[str, object]) -> Estimate:
+def estimate_fpmultiplier(values: Mapping[str, object]) -> ComponentCost:
     """Floating-point multiplier from ``technology`` and optionally ``width`` (16 or 32)."""
     attributes = Attributes("fpmultiplier", values)
     unit = circuit(FLOAT_MULTIPLY[_float_width(attributes)], 1, attributes.operating_point())
     return _estimate(unit, attributes, "multiply")
 
 
-def estimate_intadder(values: Mapping[str, object]) -> Estimate:
+def estimate_intadder(values: Mapping[str, object]) -> ComponentCost:
     """Integer adder (address generator) from ``technology`` and ``width`` or ``n_bits``."""
     attributes = Attributes("intadder", values)
     unit = integer_adder(attributes.integer(*_WIDTH, least=0), attributes.operating_point())
     return _estimate(unit, attributes, "add")
 
 
-def estimate_intmultiplier(values: Mapping[str, object]) -> Estimate:
+def estimate_intmultiplier(values: Mapping[str, object]) -> ComponentCost:
     """Integer multiplier from ``technology`` and ``width``, or ``width_a`` and ``width_b``."""
     attributes = Attributes("intmultiplier", values)
     bits_a, bits_b = (attributes.integer(name, *_WIDTH) for name in ("width_a", "width_b"))
     return _estimate(integer_multiplier(bits_a, bits_b, attributes.operating_point()), attributes, "multiply")
 
 
-def estimate_comparator(values: Mapping[str, object]) -> Estimate:
+def estimate_comparator(values: Mapping[str, object]) -> ComponentCost:
     """Comparator from ``technology`` and ``width`` or ``n_bits``."""
     attributes = Attributes("comparator", values)
     unit = circuit(COMPARE32, attributes.integer(*_WIDTH) / 32, attributes.operating_point())
     return _estimate(unit, attributes, "compare")
 
 
-def estimate_counter(values: Mapping[str, object]) -> Estimate:
+def estimate_counter(values: Mapping[str, object]) -> ComponentCost:
     """Counter from ``technology`` and ``width`` or ``n_bits``."""
     attributes = Attributes("counter", values)
     unit = circuit(COUNT32, attributes.integer(*_WIDTH) / 32, attributes.operating_point())
     return _estimate(unit, attributes, "count")
 
 
-def estimate_vector_alu(values: Mapping[str, object]) -> Estimate:
+def estimate_vector_alu(values: Mapping[str, object]) -> ComponentCost:
     """Lane of a vector unit: an element operation is the mean of a floating-point add and multiply (``width`` 16)."""
     attributes = Attributes("vector_alu", values)
     bits, point = _float_width(attributes), attributes.operating_point()

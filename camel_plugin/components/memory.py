@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Constant, Estimate, Refresh
+from camel_plugin.components.constant import ComponentCost, Constant
+from camel_plugin.spec.machine import EdramCells
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,16 @@ def estimate_of(
     leakage_W: float,
     area_m2: float,
     constants: Sequence[Constant],
-    refresh: Refresh | None = None,
+    edram: EdramCells | None = None,
     assumptions: Sequence[str] = (),
-) -> Estimate:
+) -> ComponentCost:
     """An estimate that names its sources; ``assumptions`` are further unconfirmed statements, in words."""
     unconfirmed = (f"{c.what}: {quantity(c.value, c.unit)} ({c.source})" for c in constants if not c.confirmed)
-    return Estimate(
+    return ComponentCost(
         actions_J=actions_J,
         leakage_W=leakage_W,
         area_m2=area_m2,
-        refresh=refresh,
+        edram=edram,
         sources=tuple(dict.fromkeys(c.source for c in constants)),
         unconfirmed=tuple(dict.fromkeys([*unconfirmed, *assumptions])),
     )

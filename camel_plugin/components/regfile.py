@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Constant, Estimate
+from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import Geometry, estimate_of
 from camel_plugin.components.scaling import (
     OperatingPoint,
@@ -70,7 +70,7 @@ def area(bits: float, node_nm: float) -> float:
     return REGISTER_AREA.value * bits * area_ratio(point_of(REGISTER_AREA).node_nm, node_nm)
 
 
-def estimate(values: Mapping[str, object]) -> Estimate:
+def estimate(values: Mapping[str, object]) -> ComponentCost:
     """Register file from ``technology, width`` and optionally ``depth`` (1), ``row_bits, voltage, temperature``."""
     attributes = Attributes("regfile", {"depth": 1, **values})
     geometry, point = Geometry.of(attributes), attributes.operating_point()
@@ -83,6 +83,6 @@ def estimate(values: Mapping[str, object]) -> Estimate:
     )
 
 
-def estimate_register(values: Mapping[str, object]) -> Estimate:
+def estimate_register(values: Mapping[str, object]) -> ComponentCost:
     """A register as Aladdin has it: one bit, unless ``width`` says otherwise."""
     return estimate({"width": 1, **values})

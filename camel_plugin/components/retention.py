@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from camel_plugin.components.base import Constant, Refresh
+from camel_plugin.components.constant import Constant
 from camel_plugin.components.scaling import current_ratio, temperature_of, thermal_voltage
 from camel_plugin.errors import SpecError, nearest
+from camel_plugin.spec.machine import EdramCells
 
 SIGMA_VTH = Constant(
     0.050, "V", "assumed default; not measured for these cells", confirmed=False, what="spread of cell Vth"
@@ -128,7 +129,7 @@ def median_time(retention_s: float, temperature_C: float, yield_fraction: float)
     return retention_s * math.exp(quantile(yield_fraction) * spread(temperature_C))
 
 
-def failed_fraction(refresh: Refresh, interval_s: float) -> float:
+def failed_fraction(refresh: EdramCells, interval_s: float) -> float:
     """Expected fraction of the bits that are lost if nothing is restored for ``interval_s``."""
     if interval_s <= 0:
         return 0.0
@@ -137,7 +138,7 @@ def failed_fraction(refresh: Refresh, interval_s: float) -> float:
     return math.erfc(-deviations / math.sqrt(2)) / 2
 
 
-def availability(refresh: Refresh, cycle_s: float) -> float:
+def availability(refresh: EdramCells, cycle_s: float) -> float:
     """Fraction of the time that an array is not busy with conventional refresh (GEMTOO): 1 - rows t_row / t_retention.
 
     0 means that refreshing all rows takes longer than the data last.
@@ -146,6 +147,6 @@ def availability(refresh: Refresh, cycle_s: float) -> float:
     return max(0.0, 1 - busy_s / refresh.retention_s)
 
 
-def refresh_power(refresh: Refresh) -> float:
+def refresh_power(refresh: EdramCells) -> float:
     """Power in W of conventional refresh: every row of every bank once a retention time, occupied or not."""
     return refresh.banks * refresh.rows_per_bank * refresh.row_energy_J / refresh.retention_s

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from camel_plugin.components.base import Constant
+from camel_plugin.components.constant import Constant
 from camel_plugin.errors import SpecError
 
 BOLTZMANN_EV_PER_K = 8.617333262e-5

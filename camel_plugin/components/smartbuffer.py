@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from camel_plugin.components import sram
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Estimate
+from camel_plugin.components.constant import ComponentCost
 from camel_plugin.components.mac import integer_adder
 
 
-def estimate_sram(values: Mapping[str, object]) -> Estimate:
+def estimate_sram(values: Mapping[str, object]) -> ComponentCost:
     """``smartbuffer_SRAM``: an SRAM with one address generator for reads and one for writes, an addition an access.
 
     ``smartbuffer_RF`` needs no such model: the published scratchpads include their address generators.
@@ -28,6 +28,6 @@ def estimate_sram(values: Mapping[str, object]) -> Estimate:
     )
 
 
-def estimate_dummy(values: Mapping[str, object]) -> Estimate:
+def estimate_dummy(values: Mapping[str, object]) -> ComponentCost:
     """``dummy_storage`` and the like: a level that a specification declares to cost nothing."""
-    return Estimate(dict.fromkeys(("read", "write", "update", "compute"), 0.0), 0.0, 0.0)
+    return ComponentCost(dict.fromkeys(("read", "write", "update", "compute"), 0.0), 0.0, 0.0)

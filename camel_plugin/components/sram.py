@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 from camel_plugin.components.attributes import Attributes
-from camel_plugin.components.base import Constant, Estimate
+from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.edram import CELLS
 from camel_plugin.components.memory import Geometry, estimate_of
 from camel_plugin.components.scaling import (
@@ -66,7 +66,7 @@ def area(bits: float, node_nm: float, design_rules: str = "logic") -> float:
     return times * cell.value * bits * area_ratio(point_of(cell).node_nm, node_nm)
 
 
-def estimate(values: Mapping[str, object]) -> Estimate:
+def estimate(values: Mapping[str, object]) -> ComponentCost:
     """SRAM from ``technology, width, depth``; see below for what else it takes.
 
     Optional: ``row_bits``, ``cluster_size``, ``voltage``, ``temperature``, ``design_rules`` (``logic`` or ``foundry``).

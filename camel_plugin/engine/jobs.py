@@ -9,50 +9,42 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from camel_plugin.cache import Cache, content_key
-from camel_plugin.engine.base import Engine, MapResult
-from camel_plugin.mapspace.padding import map_padded
+from camel_plugin.engine.padded import map_padded
+from camel_plugin.engine.protocol import Engine
 from camel_plugin.plugins import load
-from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.objective import Objective
-from camel_plugin.spec.problem import Problem
 from camel_plugin.spec.settings import Settings
+from camel_plugin.spec.task import Task
 
 Progress = Callable[[int, int, str], None]
 """Called with (distinct problems done, distinct problems in all, what was finished)."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One problem on one machine; ``label`` is for progress only."""
-
-    machine: Machine
-    problem: Problem
-    label: str
-
-
-def task_key(job: Job, objective: Objective) -> str:
+def task_key(task: Task, objective: Objective) -> str:
     """What a mapping is found for: equal keys, equal map space and costs."""
-    machine = job.machine
-    parts = (machine.nodes, machine.cycle_s, machine.homes, machine.duties, job.problem, objective)
-    return content_key(*parts)[:16]
+    return content_key(*_content(task), objective)[:16]
+
+
+def _content(task: Task) -> tuple[object, ...]:
+    return (task.constrained.nodes, task.machine.cycle_s, task.homes, task.value_words, task.duties, task.problem)
 
 
 def map_all(
-    jobs: Sequence[Job],
+    tasks: Sequence[Task],
     settings: Settings,
     *,
     workers: int | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> list[MapResult]:
-    """Map every job; results stand in the order of ``jobs``.
+    """Map every task; results stand in the order of ``tasks``.
 
     Args:
-        jobs: problems with their machines.
+        tasks: to map, each distinct one once.
         settings: engine, objective, budget, and whether padded forms of the problems are mapped too.
         workers: processes, default one a core.
         cache: where finished results are kept, also when the run is interrupted.
@@ -65,30 +57,29 @@ def map_all(
     """
     engine: Engine = load("engines", settings.engine)()
     keys = [
-        content_key(engine.name, engine.version(), job.machine.nodes, job.machine.cycle_s, job.machine.homes,
-                    job.machine.duties, job.problem, settings.objective, settings.budget_s, settings.pad)
-        for job in jobs
-    ]  # fmt: skip
-    distinct = dict(zip(reversed(keys), reversed(jobs), strict=True))
+        content_key(engine.name, engine.version(), *_content(task), settings.objective, settings.budget_s, settings.pad)
+        for task in tasks
+    ]
+    distinct = dict(zip(reversed(keys), reversed(tasks), strict=True))
     results: dict[str, MapResult] = {}
     if cache:
         results = {key: found for key in distinct if (found := cache.get(key, MapResult)) is not None}
-    pending = {key: job for key, job in reversed(distinct.items()) if key not in results}
+    pending = {key: task for key, task in reversed(distinct.items()) if key not in results}
 
     def finished(key: str, result: MapResult) -> None:
         results[key] = result
         if cache:
             cache.put(key, result)
         if progress:
-            progress(len(results), len(distinct), distinct[key].label)
+            progress(len(results), len(distinct), distinct[key].name)
 
     if progress:
         progress(len(results), len(distinct), "cache")
     find = partial(map_padded, engine) if settings.pad else engine.map
     workers = min(workers or os.cpu_count() or 1, len(pending))
     if workers <= 1:
-        for key, job in pending.items():
-            finished(key, find(job.machine, job.problem, settings.objective, settings.budget_s))
+        for key, task in pending.items():
+            finished(key, find(task, settings.objective, settings.budget_s))
     else:
         _map_in_processes(find, pending, settings, workers, finished)
     return [results[key] for key in keys]
@@ -107,8 +98,8 @@ def _scripts_left_alone() -> Iterator[None]:
 
 
 def _map_in_processes(
-    find: Callable[[Machine, Problem, Objective, float], MapResult],
-    pending: dict[str, Job],
+    find: Callable[[Task, Objective, float], MapResult],
+    pending: dict[str, Task],
     settings: Settings,
     workers: int,
     finished: Callable[[str, MapResult], None],
@@ -119,7 +110,7 @@ def _map_in_processes(
     try:
         with _scripts_left_alone():
             ask = (settings.objective, settings.budget_s)
-            futures = {pool.submit(find, job.machine, job.problem, *ask): key for key, job in pending.items()}
+            futures = {pool.submit(find, task, *ask): key for key, task in pending.items()}
         for future in as_completed(futures):
             finished(futures[future], future.result())
     except BaseException:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
-from camel_plugin.components import Estimate, estimate, refresh_power
+from camel_plugin.components import ComponentCost, estimate, refresh_power
 from camel_plugin.errors import SpecError, nearest
 
 REFRESH_POLICIES = ("worst_case", "none")
@@ -67,7 +67,7 @@ class Initializer:
         self._initialize(model, **given)
 
 
-def standing_cost(kind: str, attributes: Mapping[str, object]) -> Estimate:
+def standing_cost(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
     """Cost of a component for a tool that knows no refresh but an action and a constant power.
 
     Args:
@@ -91,10 +91,10 @@ def standing_cost(kind: str, attributes: Mapping[str, object]) -> Estimate:
             suggestion=nearest(str(policy), REFRESH_POLICIES),
         )
     found = estimate(kind, {**attributes, "yield": attributes.get("yield_fraction", attributes.get("yield"))})
-    if found.refresh is None:
+    if found.edram is None:
         return found
     return replace(
         found,
-        actions_J={**found.actions_J, "refresh": found.refresh.row_energy_J},
-        leakage_W=found.leakage_W + (refresh_power(found.refresh) if policy == "worst_case" else 0.0),
+        actions_J={**found.actions_J, "refresh": found.edram.row_energy_J},
+        leakage_W=found.leakage_W + (refresh_power(found.edram) if policy == "worst_case" else 0.0),
     )

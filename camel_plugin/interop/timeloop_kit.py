@@ -10,11 +10,10 @@ from camel_plugin.engine.timeloop.tools import FRONT_END
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.interop.accelergy.architecture import write_accelergy
 from camel_plugin.interop.specs import machine_files, problem_files
-from camel_plugin.schedule.formats import in_words
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.schedule.residency import task
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.objective import Objective
-from camel_plugin.spec.step import Step
+from camel_plugin.spec.plan import Plan
 
 README = """\
 # {name} for Timeloop and Accelergy
@@ -45,8 +44,8 @@ the machine as it is left for it: residents bypass DRAM, and no loop outside the
 """
 
 
-def timeloop_files(machine: Machine, step: Step | None = None) -> dict[str, str]:
-    """Relative path -> text of the machine's files and of those of a training step.
+def timeloop_files(machine: Machine, plan: Plan | None = None) -> dict[str, str]:
+    """Relative path -> text of the machine's files and of those of a training step that is planned on it.
 
     Raises:
         InputError: the step has formats that Timeloop has no words for.
@@ -58,26 +57,25 @@ def timeloop_files(machine: Machine, step: Step | None = None) -> dict[str, str]
         "timeloop/translate.py": FRONT_END.read_text(encoding="utf-8"),
         "timeloop/README.md": README.format(name=machine.name),
     }
-    if step is not None:
-        step = in_words(machine, step)
-        problems = problem_files(step)
-        files |= problems | _operation_files(machine, step, problems["timeloop/problems.csv"])
+    if plan is not None:
+        problems = problem_files(plan.step)
+        files |= problems | _operation_files(plan, problems["timeloop/problems.csv"])
         files["timeloop/README.md"] += STEP.format(name=machine.name)
     return files
 
 
-def _operation_files(machine: Machine, step: Step, problems: str) -> dict[str, str]:
+def _operation_files(plan: Plan, problems: str) -> dict[str, str]:
     """The machine as it is left for each operation, each distinct one once, and their index."""
-    plan = place(machine, step)
     problem_of = {row["operation"]: row["problem"] for row in csv.DictReader(io.StringIO(problems))}
     paths: dict[str, str] = {}
     index = io.StringIO()
     rows = csv.writer(index)
     rows.writerow(["operation", "architecture", "problem", "repeats"])
-    for operation in step.operations:
+    for operation in plan.step.operations:
         if operation.problem is None:
             continue
-        text = write_architecture(limited(operation_machine(plan, operation)), operation.problem)
+        each = task(plan, operation)
+        text = write_architecture(limited(each), operation.problem, each.homes)
         path = paths.setdefault(text, f"timeloop/operations/{len(paths):03d}.yaml")
-        rows.writerow([operation.name, path, problem_of[operation.name], step.trips(operation.name)])
+        rows.writerow([operation.name, path, problem_of[operation.name], plan.step.trips(operation.name)])
     return {**{path: text for text, path in paths.items()}, "timeloop/operations.csv": index.getvalue()}

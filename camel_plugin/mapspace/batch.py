@@ -10,14 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camel_plugin.errors import InputError, nearest
-from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Problem
-
-
-def loop_nodes(machine: Machine) -> tuple[Storage | Fanout, ...]:
-    """The nodes that carry loops, outermost first: storage levels and spatial containers."""
-    return tuple(node for node in machine.nodes if not isinstance(node, Compute))
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class MappingBatch:
             InputError: a mapping does not have the machine's nodes, names an unknown dimension or dataspace,
                 or its factors do not multiply up to the problem's bounds.
         """
-        nodes = loop_nodes(machine)
+        nodes = machine.loop_nodes
         shape = (len(mappings), len(nodes), len(problem.dimensions))
         factors = np.ones(shape, np.int64)
         order = np.zeros(shape, np.int8)
@@ -77,7 +72,7 @@ class MappingBatch:
         result = []
         storage = 0
         dims = self.problem.dimensions
-        for level, node in enumerate(loop_nodes(self.machine)):
+        for level, node in enumerate(self.machine.loop_nodes):
             factors = {dim: int(f) for dim, f in zip(dims, self.factors[index, level], strict=True) if f > 1}
             kept: frozenset[str] = frozenset()
             x_dims: frozenset[str] = frozenset()
@@ -96,7 +91,7 @@ class MappingBatch:
 
 def check(machine: Machine, problem: Problem, mapping: Mapping) -> None:
     """Raise InputError unless ``mapping`` lays all loops of ``problem`` over the nodes of ``machine``."""
-    names = [node.name for node in loop_nodes(machine)]
+    names = [node.name for node in machine.loop_nodes]
     targets = [node.target for node in mapping.nodes]
     if targets != names:
         raise InputError(

@@ -91,13 +91,14 @@ def _capacities(space: MapSpace) -> list[Shortfall]:
         if not isinstance(node, Storage) or node.depth is None:
             continue
         kept = always[[storage.name for storage in space.machine.storages].index(node.name)]
-        outermost = space.machine.homes
+        homes = space.task.homes
         words = 0.0
-        for dataspace, keeps in zip(space.problem.dataspaces, kept, strict=False):
+        sizes = space.task.words_per_value(node.name)
+        for dataspace, keeps, size in zip(space.problem.dataspaces, kept, sizes, strict=False):
             if keeps:
-                whole = outermost.get(dataspace.name) == node.name or level == 0
+                whole = homes.get(dataspace.name) == node.name or level == 0
                 values = space.problem.volume(dataspace.name) if whole else dataspace.volume(tile)
-                words += values * node.words_per_value.get(dataspace.name, 1.0)
+                words += values * size
         available = node.depth * node.block_words
         if words > available:
             found.append(

@@ -10,14 +10,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from camel_plugin.engine.base import Engine, MapResult
-from camel_plugin.errors import InfeasibleError
 from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Lattice
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Fanout, Machine
-from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 MOST_ADDED = 0.25
 """Padding for a mesh adds at most this share to a bound."""
@@ -29,47 +27,17 @@ AWKWARD = 7
 """Primes from here on are awkward in a bound that has no other factor than 2 beside them."""
 
 
-def map_padded(engine: Engine, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
-    """The best mapping of ``problem`` or of a padded form of it, ``budget_s`` seconds for each.
-
-    Errors are those of :meth:`Engine.map`.
-    """
-    best = engine.map(machine, problem, objective, budget_s)
-    evaluated, wall_s = best.evaluated, best.wall_s
-    for other in paddings(machine, problem, compute_bound=best.evaluation.bound_by == "compute"):
-        try:
-            found = engine.map(machine, other, objective, budget_s)
-        except InfeasibleError:
-            continue
-        evaluated, wall_s = evaluated + found.evaluated, wall_s + found.wall_s
-        if found.value < best.value:
-            best = useful(found, machine, problem, other)
-    return replace(best, evaluated=evaluated, wall_s=wall_s)
-
-
-def useful(found: MapResult, machine: Machine, problem: Problem, padded: Problem) -> MapResult:
-    """What was found for a padded form, with the work of ``problem`` alone as its computes."""
-    units = machine.instances(machine.compute.name)
-    evaluation = replace(
-        found.evaluation,
-        computes=problem.macs,
-        utilization=problem.macs / (found.evaluation.cycles * units),
-    )
-    bounds = {dim: bound for dim, bound in padded.size.items() if bound != problem.size[dim]}
-    return replace(found, evaluation=evaluation, padded=bounds)
-
-
-def paddings(machine: Machine, problem: Problem, *, compute_bound: bool) -> list[Problem]:
-    """Padded forms of ``problem`` that may be worth mapping.
+def paddings(task: Task, *, compute_bound: bool) -> list[Problem]:
+    """Padded forms of the problem of a task that may be worth mapping.
 
     Args:
-        machine: to map it on.
-        problem: with its true bounds.
+        task: with its true bounds.
         compute_bound: less compute time would help.
     """
+    problem = task.problem
     smooth = replace(problem, bounds=tuple(map(_smooth, problem.bounds)))
     forms = list(dict.fromkeys((problem, smooth)))
-    found = [*forms, *(_for_meshes(machine, each) for each in forms if compute_bound)]
+    found = [*forms, *(_for_meshes(task, each) for each in forms if compute_bound)]
     return [each for each in dict.fromkeys(found) if each != problem]
 
 
@@ -90,11 +58,11 @@ def _largest_prime(number: int) -> int:
     return largest
 
 
-def _for_meshes(machine: Machine, problem: Problem) -> Problem:
+def _for_meshes(task: Task, problem: Problem) -> Problem:
     """``problem`` with one dimension after the other padded for the meshes, the most useful first."""
-    best, least = problem, _compute_cycles(machine, problem)
+    best, least = problem, _compute_cycles(task, problem)
     while True:
-        choices = [(_compute_cycles(machine, each), each.bounds, each) for each in _wider(machine, problem, best)]
+        choices = [(_compute_cycles(task, each), each.bounds, each) for each in _wider(task.machine, problem, best)]
         cycles, _, wider = min(choices, default=(math.inf, (), best))
         if cycles >= WORTH * least:
             return best
@@ -113,7 +81,7 @@ def _wider(machine: Machine, problem: Problem, start: Problem) -> Iterator[Probl
                 yield replace(start, bounds=(*start.bounds[:d], size, *start.bounds[d + 1 :]))
 
 
-def _compute_cycles(machine: Machine, problem: Problem) -> float:
+def _compute_cycles(task: Task, problem: Problem) -> float:
     """Least compute cycles, as many units at work as the meshes and their constraints allow."""
-    space = MapSpace(machine, problem)
+    space = MapSpace(replace(task, problem=problem))
     return problem.macs / Containers(space, Lattice(problem, space.divisors)).most[-1]

@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from camel_plugin.mapspace.batch import MappingBatch, loop_nodes
-from camel_plugin.spec.machine import FactorBound, Fanout, LoopConstraints, Machine, Storage
-from camel_plugin.spec.problem import Problem
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.machine import FactorBound, Fanout, LoopConstraints, Storage
+from camel_plugin.spec.task import Task
 
 Keep = NDArray[np.bool_]
 """[S, T] which storage keeps which dataspace."""
@@ -40,16 +40,18 @@ class MapSpace:
     """All mappings of a problem on a machine; L loop nodes and S storages outermost first, D dimensions, T dataspaces.
 
     Attributes:
-        machine: the machine.
+        task: problem and machine.
         problem: the problem.
         nodes: the loop nodes.
         divisors: per dimension, ascending.
     """
 
-    def __init__(self, machine: Machine, problem: Problem) -> None:
+    def __init__(self, task: Task) -> None:
+        machine, problem = task.constrained, task.problem
+        self.task = task
         self.machine = machine
         self.problem = problem
-        self.nodes = loop_nodes(machine)
+        self.nodes = machine.loop_nodes
         self.divisors = tuple(_divisors(bound) for bound in problem.bounds)
 
     @cached_property

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 from camel_plugin.refresh.activity import LevelActivity, activities
 from camel_plugin.refresh.ledger import Ledger, OperationAccount, TensorAccount
+from camel_plugin.refresh.level_refresh import level_refresh
 from camel_plugin.refresh.lifetime import lifetimes
-from camel_plugin.refresh.policies.base import RefreshPolicy
 from camel_plugin.refresh.remedies import LevelLifetimes, level_lifetimes
 from camel_plugin.schedule.cost import LevelTraffic, OperationCost
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.refresh import RefreshPolicy
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def account(plan: Plan, costs: Mapping[str, OperationCost], policy: RefreshPolic
     while True:
         cycles = {name: max([costs[name].cycles, *waits[name].values()]) for name in costs}
         timeline = make_timeline(plan.step, cycles)
-        data = lifetimes(plan, timeline)
+        data = lifetimes(plan, timeline, {name: cost.tiles for name, cost in costs.items()})
         levels = {activity.storage.name: activity for activity in activities(plan, timeline, data)}
-        refreshed = {level: policy.refresh(activity) for level, activity in levels.items()}
+        refreshed = {level: level_refresh(policy, activity) for level, activity in levels.items()}
         longer = {
             (name, level): wait
             for level, activity in levels.items()

@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from camel_plugin.components.base import Refresh
 from camel_plugin.refresh.lifetime import Lifetime
 from camel_plugin.schedule.banks import banks_of
 from camel_plugin.schedule.timeline import Timeline
-from camel_plugin.spec.machine import Storage
+from camel_plugin.spec.machine import EdramCells, Storage
 from camel_plugin.spec.plan import Block, Plan
 
 
@@ -20,7 +19,7 @@ class LevelActivity:
 
     Attributes:
         storage: the level.
-        refresh: its refresh properties, one instance.
+        edram: its cells, one instance.
         instances: physical instances.
         cycle_s: seconds of a clock cycle.
         timeline: of the step.
@@ -30,7 +29,7 @@ class LevelActivity:
     """
 
     storage: Storage
-    refresh: Refresh
+    edram: EdramCells
     instances: int
     cycle_s: float
     timeline: Timeline
@@ -41,16 +40,16 @@ class LevelActivity:
     @property
     def period_cycles(self) -> float:
         """Retention time in cycles: after that long a datum must have been written back."""
-        return self.refresh.retention_s / self.cycle_s
+        return self.edram.retention_s / self.cycle_s
 
     @property
     def total_rows(self) -> int:
         """Rows of one instance."""
-        return self.refresh.banks * self.refresh.rows_per_bank
+        return self.edram.banks * self.edram.rows_per_bank
 
     def rows(self, words: float) -> int:
         """Rows of one instance that ``words`` words fill."""
-        return _rows(self.storage, self.refresh, words)
+        return _rows(self.storage, self.edram, words)
 
     def periods(self, cycles: float) -> float:
         """Retention times in ``cycles``."""
@@ -72,7 +71,7 @@ class LevelActivity:
         Raises:
             InfeasibleError: refreshing the rows takes as long as the data last.
         """
-        return self.refresh.availability(share, self.cycle_s, self.storage.name)
+        return self.edram.availability(share, self.cycle_s, self.storage.name)
 
 
 def activities(plan: Plan, timeline: Timeline, data: tuple[Lifetime, ...]) -> tuple[LevelActivity, ...]:
@@ -84,28 +83,28 @@ def activities(plan: Plan, timeline: Timeline, data: tuple[Lifetime, ...]) -> tu
         data: lifetimes of all tensors and tiles.
     """
     return tuple(
-        _activity(plan, storage, storage.refresh, timeline, data)
+        _activity(plan, storage, storage.edram, timeline, data)
         for storage in plan.machine.storages
-        if storage.refresh is not None
+        if storage.edram is not None
     )
 
 
-def _rows(storage: Storage, refresh: Refresh, words: float) -> int:
+def _rows(storage: Storage, edram: EdramCells, words: float) -> int:
     if storage.capacity_words is None:
-        return math.ceil(storage.bits(words) / refresh.row_bits)
-    return math.ceil(words * refresh.banks * refresh.rows_per_bank / storage.capacity_words)
+        return math.ceil(storage.bits(words) / edram.row_bits)
+    return math.ceil(words * edram.banks * edram.rows_per_bank / storage.capacity_words)
 
 
-def _banks(storage: Storage, refresh: Refresh, blocks: Sequence[Block], tile_words: int) -> int:
+def _banks(storage: Storage, edram: EdramCells, blocks: Sequence[Block], tile_words: int) -> int:
     """Banks that hold residents or tiles; tiles fill begun banks first."""
     tile_rows = math.ceil(tile_words / storage.block_words)
     if storage.depth is None:
-        return refresh.banks if blocks or tile_rows else 0
-    return banks_of(blocks, tile_rows, storage.depth, refresh.banks)
+        return edram.banks if blocks or tile_rows else 0
+    return banks_of(blocks, tile_rows, storage.depth, edram.banks)
 
 
 def _activity(
-    plan: Plan, storage: Storage, refresh: Refresh, timeline: Timeline, data: tuple[Lifetime, ...]
+    plan: Plan, storage: Storage, edram: EdramCells, timeline: Timeline, data: tuple[Lifetime, ...]
 ) -> LevelActivity:
     here = tuple(lifetime for lifetime in data if lifetime.level == storage.name)
     residents = {lifetime.tensor: number for number, lifetime in enumerate(here) if not lifetime.staged}
@@ -123,9 +122,9 @@ def _activity(
         words = sum(here[number].words for number in tiles.get(operation.name, ()))
         holders[operation.name] = tuple(present)
         live[operation.name] = (
-            _banks(storage, refresh, blocks, words),
+            _banks(storage, edram, blocks, words),
             max((here[number].instances for number in present), default=0),
         )
     return LevelActivity(
-        storage, refresh, plan.machine.instances(storage.name), plan.machine.cycle_s, timeline, here, live, holders
+        storage, edram, plan.machine.instances(storage.name), plan.machine.cycle_s, timeline, here, live, holders
     )

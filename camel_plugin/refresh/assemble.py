@@ -10,11 +10,9 @@ from importlib.metadata import version
 from typing import Any
 
 from camel_plugin.cache import content_key
-from camel_plugin.engine.base import MapResult
 from camel_plugin.files.v04.mapping_file import write_mapping
 from camel_plugin.refresh.account import account
 from camel_plugin.refresh.ledger import OperationAccount
-from camel_plugin.refresh.policies.base import RefreshPolicy
 from camel_plugin.refresh.remedies import LevelLifetimes
 from camel_plugin.result import (
     LevelResult,
@@ -29,8 +27,10 @@ from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.pending import PendingPlan
 from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.search import Candidate
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.recipe import Recipe
+from camel_plugin.spec.refresh import RefreshPolicy
 from camel_plugin.spec.settings import Settings
 from camel_plugin.spec.step import Operation, Step
 
@@ -87,7 +87,7 @@ class Run:
             _operation_result(machine, operation, entry, step.trips(operation.name), found.get(operation.name))
             for operation, entry in zip(step.operations, accounts.operations, strict=True)
         ]
-        retention_s = {s.name: s.refresh.retention_s for s in machine.storages if s.refresh is not None}
+        retention_s = {s.name: s.edram.retention_s for s in machine.storages if s.edram is not None}
         return StepResult(
             arch=machine.name,
             net=step.network,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from camel_plugin.components.retention import failed_fraction
 from camel_plugin.refresh.activity import LevelActivity
+from camel_plugin.refresh.level_refresh import LevelRefresh
 from camel_plugin.refresh.lifetime import Lifetime, Rule
-from camel_plugin.refresh.policies.base import LevelRefresh
 from camel_plugin.schedule.cost import LevelTraffic, OperationCost, dram_standby_W, leakage_W
 from camel_plugin.schedule.timeline import Timeline
 from camel_plugin.spec.plan import Plan
@@ -166,7 +166,7 @@ class Ledger:
             compute_J=cost.compute_J * repeats,
             dynamic_J={level: energy * repeats for level, energy in cost.dynamic_J.items()},
             leakage_J=leakage_W(self.plan.machine) * latency_s,
-            refresh_J={level: rows[level] * self.levels[level].refresh.row_energy_J for level in rows},
+            refresh_J={level: rows[level] * self.levels[level].edram.row_energy_J for level in rows},
             dram_J=cost.dram_J * repeats + dram_standby_W(self.plan.machine) * standby_s,
             refresh_count=sum(rows.values()),
             dram_read_bytes=cost.dram_read_bytes * repeats,
@@ -200,7 +200,7 @@ class Ledger:
             tensor=lifetime.tensor,
             level=lifetime.level,
             lifetime_s=lifetime.cycles * self.plan.machine.cycle_s,
-            retention_s=self.levels[lifetime.level].refresh.retention_s,
+            retention_s=self.levels[lifetime.level].edram.retention_s,
             refreshes=self._refreshes(lifetime),
             corrupted_share=self._lost(lifetime),
             rule=lifetime.rule,
@@ -214,9 +214,9 @@ class Ledger:
     def _lost(self, lifetime: Lifetime) -> float:
         """Expected share of lost bits at the end of a lifetime."""
         activity = self.levels.get(lifetime.level)
-        if activity is None or self.restores or math.isinf(activity.refresh.retention_median_s):
+        if activity is None or self.restores or math.isinf(activity.edram.retention_median_s):
             return 0.0
-        return failed_fraction(activity.refresh, lifetime.cycles * self.plan.machine.cycle_s)
+        return failed_fraction(activity.edram, lifetime.cycles * self.plan.machine.cycle_s)
 
     def _corrupted_share(self, operation: Operation) -> float:
         """Expected share of lost bits among the eDRAM data that an operation reads, each at its oldest."""

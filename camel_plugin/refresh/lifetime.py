@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from camel_plugin.engine.native.tile_times import tile_time
 from camel_plugin.schedule.timeline import Timeline, make_timeline
+from camel_plugin.spec.evaluation import TileStay
 from camel_plugin.spec.liveness import LiveRange, live_ranges, persistent, users
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation, Step
@@ -83,25 +83,30 @@ class Lifetime:
         return max((span.cycles for span in self.spans), default=0)
 
 
-def lifetimes(plan: Plan, timeline: Timeline) -> tuple[Lifetime, ...]:
+def lifetimes(plan: Plan, timeline: Timeline, tiles: Mapping[str, tuple[TileStay, ...]]) -> tuple[Lifetime, ...]:
     """Lifetimes of every tensor at its home, and of every tile that an eDRAM level stages.
 
-    What an operation without a mapping writes counts from its start, and it stages nothing.
+    What an operation without tiles writes counts from its start, and it stages nothing.
+
+    Args:
+        plan: the placed step.
+        timeline: of its operations.
+        tiles: operation -> how long its tiles stay.
     """
     uses = users(plan.step)
-    written = _written(plan, timeline)
+    written = _written(plan, timeline, tiles)
     resident = [
         _resident(plan.step, home, plan.words[name], plan.ranges[name], timeline, name, uses[name], written)
         for name, home in plan.home_levels.items()
     ]
+    refreshed = {level.name for level in plan.machine.storages if level.edram is not None}
     staged = (
-        _staged(plan, timeline, operation, level.name)
+        _staged(plan, timeline, operation, tile)
         for operation in plan.step.operations
-        if operation.name in plan.mappings
-        for level in plan.machine.storages
-        if level.refresh is not None
+        for tile in tiles.get(operation.name, ())
+        if tile.level in refreshed and plan.home_levels[operation.roles[tile.dataspace]] != tile.level
     )
-    return (*resident, *(lifetime for found in staged for lifetime in found))
+    return (*resident, *staged)
 
 
 def resting_cycles(step: Step, cycles: Mapping[str, int]) -> dict[str, int]:
@@ -121,7 +126,7 @@ def resting_cycles(step: Step, cycles: Mapping[str, int]) -> dict[str, int]:
     return {lifetime.tensor: lifetime.cycles for lifetime in found}
 
 
-def _written(plan: Plan, timeline: Timeline) -> dict[tuple[str, str], int]:
+def _written(plan: Plan, timeline: Timeline, tiles: Mapping[str, tuple[TileStay, ...]]) -> dict[tuple[str, str], int]:
     """(operation, tensor) -> cycle of its first run from which on final values may stand in the tensor's home.
 
     While a reduction loop sweeps over the tensor again and again, every value is rewritten by the last sweep.
@@ -131,14 +136,11 @@ def _written(plan: Plan, timeline: Timeline) -> dict[tuple[str, str], int]:
         slot = timeline.slots[operation.name]
         for name in operation.writes:
             times[operation.name, name] = slot.start
-        problem, chosen = plan.mapped_problem(operation), plan.mappings.get(operation.name)
-        if problem is None or chosen is None:
-            continue
         homes = plan.operand_homes(operation)
-        for dataspace, name in operation.roles.items():
-            if dataspace in homes and problem.dataspace(dataspace).read_write:
-                sweep = tile_time(plan.machine, problem, chosen.mapping, homes[dataspace], dataspace).unrestored
-                times[operation.name, name] = slot.start + int((1 - sweep) * slot.cycles)
+        for tile in tiles.get(operation.name, ()):
+            if homes.get(tile.dataspace) == tile.level and _accumulated(operation, tile.dataspace):
+                written = slot.start + int((1 - tile.unrestored) * slot.cycles)
+                times[operation.name, operation.roles[tile.dataspace]] = written
     return times
 
 
@@ -223,20 +225,15 @@ def _carried(
     return tuple(span for span in spans if span.times and span.cycles > 0)
 
 
-def _staged(plan: Plan, timeline: Timeline, operation: Operation, level: str) -> list[Lifetime]:
-    """Tiles that pass through ``level``; one after the other they fill the operation."""
-    problem, mapping = plan.mapped_problem(operation), plan.mappings[operation.name].mapping
-    assert problem is not None
-    slot = timeline.slots[operation.name]
-    found = []
-    for dataspace, name in operation.roles.items():
-        if dataspace not in mapping.at(level).keep or plan.home_levels[name] == level:
-            continue
-        tile = tile_time(plan.machine, problem, mapping, level, dataspace)
-        cycles = max(1, round(tile.unrestored * slot.cycles))
-        span = Span(slot.start, cycles, slot.repeats * max(1, slot.cycles // cycles))
-        read_write = problem.dataspace(dataspace).read_write
-        rule = Rule.PARTIAL_SUM if read_write else Rule.TILE
-        words = math.ceil(tile.words * plan.step.tensors[name].words_per_value)
-        found.append(Lifetime(name, level, operation.name, True, words, tile.instances, (span,), rule))
-    return found
+def _staged(plan: Plan, timeline: Timeline, operation: Operation, tile: TileStay) -> Lifetime:
+    """Tiles that pass through a level; one after the other they fill the operation."""
+    slot, name = timeline.slots[operation.name], operation.roles[tile.dataspace]
+    cycles = max(1, round(tile.unrestored * slot.cycles))
+    span = Span(slot.start, cycles, slot.repeats * max(1, slot.cycles // cycles))
+    rule = Rule.PARTIAL_SUM if _accumulated(operation, tile.dataspace) else Rule.TILE
+    words = math.ceil(tile.words * plan.step.tensors[name].words_per_value)
+    return Lifetime(name, tile.level, operation.name, True, words, tile.instances, (span,), rule)
+
+
+def _accumulated(operation: Operation, dataspace: str) -> bool:
+    return operation.problem is not None and operation.problem.dataspace(dataspace).read_write

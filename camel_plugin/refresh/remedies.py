@@ -114,7 +114,7 @@ def level_lifetimes(plan: Plan, activity: LevelActivity, costs: Mapping[str, Ope
             lifetime_s=worst[name].cycles * machine.cycle_s,
             rows=rows[name],
             row_refreshes=count,
-            refresh_J=count * activity.refresh.row_energy_J,
+            refresh_J=count * activity.edram.row_energy_J,
             temperature_C=_temperature(machine, activity, worst[name].cycles),
             micro_batch=_micro_batch(plan, activity, worst[name]),
             order=None if worst[name].staged else _order(activity, by_order, name),
@@ -125,7 +125,7 @@ def level_lifetimes(plan: Plan, activity: LevelActivity, costs: Mapping[str, Ope
     ]
     return LevelLifetimes(
         activity.storage.name,
-        activity.refresh.retention_s,
+        activity.edram.retention_s,
         {edge: rows / total for edge, rows in written.items()},
         tuple(sorted(remedies, key=lambda remedy: -remedy.row_refreshes)),
     )
@@ -201,7 +201,7 @@ def _array(
 ) -> float | None:
     """The least factor of more multiply-accumulate units with which the data die in time, in steps of a tenth."""
     shares = [(share, costs[name]) for share, name in _during(activity, data)]
-    units = machine.instances(machine.compute.name)
+    units = machine.units
 
     def lasts(factor: float) -> float:
         return sum(share * _held_up(cost, units, factor) for share, cost in shares)

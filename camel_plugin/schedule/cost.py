@@ -10,9 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from camel_plugin.engine.base import Evaluation, LevelStats
-from camel_plugin.schedule.formats import with_formats
-from camel_plugin.schedule.vector import vector_unit
+from camel_plugin.schedule.formats import value_words
+from camel_plugin.spec.evaluation import Evaluation, LevelStats, TileStay
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation
@@ -58,6 +57,7 @@ class OperationCost:
         dram_read_bytes: read from DRAM.
         dram_written_bytes: written to DRAM.
         levels: traffic of every level, DRAM included.
+        tiles: how long its tiles stay, none for a vector operation.
     """
 
     cycles: int
@@ -72,6 +72,7 @@ class OperationCost:
     dram_read_bytes: float
     dram_written_bytes: float
     levels: Mapping[str, LevelTraffic]
+    tiles: tuple[TileStay, ...] = ()
 
     @property
     def energy_J(self) -> float:
@@ -110,8 +111,11 @@ def operation_cost(plan: Plan, operation: Operation, evaluation: Evaluation | No
     """
     if evaluation is None:
         return _vector(plan, operation)
-    machine, formatted = plan.machine, with_formats(plan, operation)
-    levels = {name: _engine_traffic(formatted.storage(name), stats) for name, stats in evaluation.levels.items()}
+    machine = plan.machine
+    levels = {
+        name: _engine_traffic(machine.storage(name), stats, value_words(plan, operation, name))
+        for name, stats in evaluation.levels.items()
+    }
     cycles, bound_by = evaluation.cycles, evaluation.bound_by
     for name in dict.fromkeys(operation.reads):
         if name in operation.writes:
@@ -121,7 +125,7 @@ def operation_cost(plan: Plan, operation: Operation, evaluation: Evaluation | No
             if levels[home].port_cycles > cycles:
                 cycles, bound_by = math.ceil(levels[home].port_cycles), home
     macs = evaluation.computes
-    return _cost(machine, levels, cycles, bound_by, macs, evaluation.compute_J)
+    return _cost(machine, levels, cycles, bound_by, macs, evaluation.compute_J, evaluation.tiles)
 
 
 def _vector(plan: Plan, operation: Operation) -> OperationCost:
@@ -137,7 +141,7 @@ def _vector(plan: Plan, operation: Operation) -> OperationCost:
         for storage in machine.storages
         if storage.name in read or storage.name in written
     }
-    unit = vector_unit(machine)
+    unit = machine.vector_unit
     demands = {"vector": operation.vector_ops / unit.lanes} | {name: t.port_cycles for name, t in levels.items()}
     bound_by = max(demands, key=lambda name: demands[name])
     cycles = max(1, math.ceil(demands[bound_by]))
@@ -145,7 +149,13 @@ def _vector(plan: Plan, operation: Operation) -> OperationCost:
 
 
 def _cost(
-    machine: Machine, levels: Mapping[str, LevelTraffic], cycles: int, bound_by: str, macs: int, compute_J: float
+    machine: Machine,
+    levels: Mapping[str, LevelTraffic],
+    cycles: int,
+    bound_by: str,
+    macs: int,
+    compute_J: float,
+    tiles: tuple[TileStay, ...] = (),
 ) -> OperationCost:
     dram = [storage for storage in machine.storages if storage.is_dram and storage.name in levels]
     off_chip = {storage.name for storage in dram}
@@ -154,7 +164,7 @@ def _cost(
         cycles=cycles,
         latency_s=latency_s,
         bound_by=bound_by,
-        utilization=macs / (cycles * machine.instances(machine.compute.name)),
+        utilization=macs / (cycles * machine.units),
         macs=macs,
         compute_J=compute_J,
         dynamic_J={name: traffic.energy_J for name, traffic in levels.items() if name not in off_chip},
@@ -163,18 +173,18 @@ def _cost(
         dram_read_bytes=sum(s.bits(levels[s.name].read_words) / 8 for s in dram),
         dram_written_bytes=sum(s.bits(levels[s.name].written_words) / 8 for s in dram),
         levels=levels,
+        tiles=tiles,
     )
 
 
-def _engine_traffic(storage: Storage, stats: LevelStats) -> LevelTraffic:
-    sizes = storage.words_per_value
+def _engine_traffic(storage: Storage, stats: LevelStats, sizes: Mapping[str, float]) -> LevelTraffic:
     reads = sum(tensor.reads * sizes.get(space, 1.0) for space, tensor in stats.tensors.items())
     writes = sum((tensor.fills + tensor.updates) * sizes.get(space, 1.0) for space, tensor in stats.tensors.items())
     return LevelTraffic(
         read_words=reads * stats.utilized_instances,
         written_words=writes * stats.utilized_instances,
         energy_J=stats.energy_J,
-        port_cycles=_port_cycles(storage, reads, writes),
+        port_cycles=storage.port_cycles(reads, writes),
     )
 
 
@@ -183,20 +193,14 @@ def _stream(
 ) -> LevelTraffic:
     """Whole tensors that pass once, each in whole accesses."""
     storage = machine.storage(level)
-    read_accesses = sum(math.ceil(words / storage.block_words) for words in read_words)
-    write_accesses = sum(math.ceil(words / storage.block_words) for words in written_words)
+    read_accesses = sum(map(storage.rows, read_words))
+    write_accesses = sum(map(storage.rows, written_words))
     return LevelTraffic(
         read_words=sum(read_words),
         written_words=sum(written_words),
         energy_J=read_accesses * storage.energy.read_J + write_accesses * storage.energy.write_J,
-        port_cycles=_port_cycles(storage, sum(read_words), sum(written_words)),
+        port_cycles=storage.port_cycles(sum(read_words), sum(written_words)),
     )
-
-
-def _port_cycles(storage: Storage, reads: float, writes: float) -> float:
-    """Cycles that one instance needs; reads and writes have ports of their own, as in Timeloop."""
-    ports = ((reads, storage.read_bandwidth), (writes, storage.write_bandwidth))
-    return max(words / bandwidth if bandwidth else 0.0 for words, bandwidth in ports)
 
 
 def _together(first: LevelTraffic, second: LevelTraffic) -> LevelTraffic:

@@ -1,20 +1,22 @@
 """Cost of a placed step in closed form, before any mapping: bounds of traffic and time, good enough to rank plans.
 
 Every operand moves once between its home and the array, multiply-accumulates run at full utilisation, transfers overlap
-with them perfectly, and all rows of residents are refreshed once a retention time, whatever the policy.
+with them perfectly, and residents are refreshed as the policy says, their rows as the occupied ones.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
+
 from camel_plugin.schedule.cost import dram_standby_W, leakage_W
-from camel_plugin.schedule.vector import vector_unit
-from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.machine import EdramCells, Machine, Storage
 from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.refresh import RefreshPolicy
 from camel_plugin.spec.step import Operation
 
 
@@ -33,12 +35,12 @@ class Estimate:
     dram_bytes: float
 
 
-def estimate(plan: Plan) -> Estimate:
+def estimate(plan: Plan, policy: RefreshPolicy) -> Estimate:
     """Bounds of a placed step."""
     machine, outermost = plan.machine, plan.machine.storages[0]
-    held = {s.name: _rows_held(plan, s.name) for s in machine.storages if s.refresh is not None}
-    time_s = energy_J = moved = 0.0
-    for index, operation in enumerate(plan.step.operations):
+    energy_J = moved = 0.0
+    times_s = []
+    for operation in plan.step.operations:
         trips = plan.step.trips(operation.name)
         traffic = _traffic(plan, operation)
         cycles = _cycles(machine, operation, traffic)
@@ -46,10 +48,10 @@ def estimate(plan: Plan) -> Estimate:
         read, written = traffic.get(outermost.name, (0, 0))
         moved += outermost.bits(read + written) / 8 * trips
         accesses = sum(_access_J(machine.storage(name), *t) for name, t in traffic.items())
-        time_s += latency_s
+        times_s.append(latency_s)
         energy_J += accesses * trips + (leakage_W(machine) + dram_standby_W(machine)) * latency_s
-        energy_J += sum(_refresh_W(machine.storage(name), rows[index]) for name, rows in held.items()) * latency_s
-    return Estimate(time_s, energy_J, moved)
+    energy_J += sum(_refresh_J(plan, policy, s.name, s.edram, times_s) for s in machine.storages if s.edram is not None)
+    return Estimate(math.fsum(times_s), energy_J, moved)
 
 
 def estimated_cycles(plan: Plan) -> dict[str, int]:
@@ -58,12 +60,12 @@ def estimated_cycles(plan: Plan) -> dict[str, int]:
 
 
 def _cycles(machine: Machine, operation: Operation, traffic: Mapping[str, tuple[int, int]]) -> float:
-    return max(_work(machine, operation), *(_busy(machine.storage(name), *t) for name, t in traffic.items()))
+    return max(_work(machine, operation), *(machine.storage(name).port_cycles(*t) for name, t in traffic.items()))
 
 
 def _work(machine: Machine, operation: Operation) -> float:
-    units = machine.instances(machine.compute.name)
-    return max(1.0, operation.macs / units, operation.vector_ops / vector_unit(machine).lanes)
+    units = machine.units
+    return max(1.0, operation.macs / units, operation.vector_ops / machine.vector_unit.lanes)
 
 
 def _traffic(plan: Plan, operation: Operation) -> dict[str, tuple[int, int]]:
@@ -77,30 +79,22 @@ def _traffic(plan: Plan, operation: Operation) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _busy(storage: Storage, read: int, written: int) -> float:
-    ports = ((read, storage.read_bandwidth), (written, storage.write_bandwidth))
-    return max(words / bandwidth if bandwidth else 0.0 for words, bandwidth in ports)
-
-
 def _access_J(storage: Storage, read: int, written: int) -> float:
     return (read * storage.energy.read_J + written * storage.energy.write_J) / storage.block_words
 
 
-def _refresh_W(storage: Storage, rows: int) -> float:
-    refresh = storage.refresh
-    return rows * refresh.row_energy_J / refresh.retention_s if refresh else 0.0
-
-
-def _rows_held(plan: Plan, level: str) -> list[int]:
-    """Rows of residents during each operation (shared ones counted twice)."""
-    change = [0] * (len(plan.step.operations) + 1)
-    for block in _blocks(plan, level):
-        change[block[0]] += block[2]
-        change[block[1] + 1] -= block[2]
-    return list(accumulate(change))
-
-
-def _blocks(plan: Plan, level: str) -> Iterable[tuple[int, int, int]]:
-    for name, block in plan.blocks.items():
-        if plan.homes[name].level == level:
-            yield block.live.first, block.live.last, block.stop - block.start
+def _refresh_J(plan: Plan, policy: RefreshPolicy, level: str, cells: EdramCells, times_s: Sequence[float]) -> float:
+    """Energy to refresh the residents of a level over a step (rows that two share counted twice)."""
+    ends_s = np.array([0.0, *accumulate(times_s)])
+    blocks = [block for name, block in plan.blocks.items() if plan.homes[name].level == level]
+    first = np.array([block.live.first for block in blocks], int)
+    behind = np.array([block.live.last + 1 for block in blocks], int)
+    rows = np.array([block.stop - block.start for block in blocks], float)
+    change = np.zeros(len(ends_s))
+    np.add.at(change, first, rows)
+    np.add.at(change, behind, -rows)
+    total = np.full(len(times_s), float(cells.rows))
+    standing = policy.standing(total, np.minimum(total, np.cumsum(change)[:-1]))
+    passes = np.array(times_s) / cells.retention_s
+    refreshes = policy.refreshes((ends_s[behind] - ends_s[first]) / cells.retention_s)
+    return float(standing @ passes + rows @ refreshes) * cells.row_energy_J

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from camel_plugin.errors import InputError
-from camel_plugin.schedule.placement import shared_storages
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation, Step
@@ -40,18 +39,18 @@ def in_words(machine: Machine, step: Step) -> Step:
     return replace(step, tensors=tensors)
 
 
-def with_formats(plan: Plan, operation: Operation) -> Machine:
-    """The machine whose shared memories know how large the values of each dataspace of ``operation`` are."""
-    machine = plan.machine
+def value_words(plan: Plan, operation: Operation, level: str = "") -> dict[str, float]:
+    """Dataspace of an operation -> words that one of its values takes; empty if all take one.
+
+    Args:
+        plan: that sizes the tensors.
+        operation: with a problem.
+        level: where the words lie; the shared memories if none is given.
+    """
+    if level and level not in {storage.name for storage in _memories(plan.machine)}:
+        return {}
     sizes = {space: plan.step.tensors[name].words_per_value for space, name in operation.roles.items()}
-    if all(size == 1 for size in sizes.values()):
-        return machine
-    names = {storage.name for storage in _memories(machine)}
-    nodes = (
-        replace(node, words_per_value=sizes) if isinstance(node, Storage) and node.name in names else node
-        for node in machine.nodes
-    )
-    return replace(machine, nodes=tuple(nodes))
+    return sizes if any(size != 1 for size in sizes.values()) else {}
 
 
 def format_notes(machine: Machine, step: Step) -> list[str]:
@@ -66,4 +65,4 @@ def format_notes(machine: Machine, step: Step) -> list[str]:
 
 
 def _memories(machine: Machine) -> tuple[Storage, ...]:
-    return (machine.storages[0], *shared_storages(machine))
+    return (machine.storages[0], *machine.shared_storages)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from camel_plugin.engine.base import MapResult
-from camel_plugin.engine.jobs import Job, task_key
+from camel_plugin.engine.jobs import task_key
 from camel_plugin.engine.native.chosen import costed
 from camel_plugin.files.plan_file import PlanFile
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.task import Task
 
 
-def given_results(file: PlanFile, plan: Plan, jobs: Mapping[str, Job], objective: Objective) -> dict[str, MapResult]:
+def given_results(file: PlanFile, plan: Plan, tasks: Mapping[str, Task], objective: Objective) -> dict[str, MapResult]:
     """Operation -> the cost of the mapping that the plan gives it.
 
     A mapping that was found for another task, because homes or refresh changed since, has no bound that holds; one
@@ -22,7 +23,7 @@ def given_results(file: PlanFile, plan: Plan, jobs: Mapping[str, Job], objective
     Args:
         file: that the plan was read from, for messages.
         plan: with its mappings.
-        jobs: operation -> its problem with its machine.
+        tasks: operation -> what is mapped for it.
         objective: of the mapper.
 
     Raises:
@@ -30,8 +31,8 @@ def given_results(file: PlanFile, plan: Plan, jobs: Mapping[str, Job], objective
     """
     found = {}
     for name, chosen in plan.mappings.items():
-        key = task_key(jobs[name], objective)
-        result = costed(jobs[name].machine, jobs[name].problem, chosen, objective)
+        key = task_key(tasks[name], objective)
+        result = costed(tasks[name], chosen, objective)
         if result is not None:
             found[name] = result if chosen.found_for == key else replace(result, lower_bound=0.0)
         elif chosen.found_for in ("", key):

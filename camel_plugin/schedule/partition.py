@@ -15,7 +15,6 @@ from camel_plugin.schedule.order import cut, looped, parts, starts
 from camel_plugin.schedule.placement import Holders
 from camel_plugin.schedule.plan import VALUES
 from camel_plugin.schedule.residency import WORKING_SHARE
-from camel_plugin.schedule.vector import vector_unit
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.step import Operation, Step, TensorKind
 
@@ -86,7 +85,7 @@ class _Model:
             for atom in at if len(at) > 1 else ():
                 self.crossing[atom].append((name, at))
         self.refresh = _refresh_run_cycles(machine, holders)
-        lanes, units = vector_unit(machine).lanes, machine.instances(machine.compute.name)
+        lanes, units = machine.vector_unit.lanes, machine.units
         self.cycles = [
             sum(max(1.0, op.macs / units, op.vector_ops / lanes) for op in operations[i:j])
             for i, j in zip(heads, stops, strict=True)
@@ -166,10 +165,10 @@ def _refresh_run_cycles(machine: Machine, holders: Holders) -> float:
     saved_J = (outermost.energy.read_J + outermost.energy.write_J) / outermost.block_words
     best = 0.0
     for storage in holders.of(TensorKind.WEIGHT_GRAD):
-        if storage.refresh is None:
+        if storage.edram is None:
             return math.inf
-        word_J = storage.refresh.row_energy_J / storage.block_words
-        best = max(best, saved_J / word_J * storage.refresh.retention_s / machine.cycle_s)
+        word_J = storage.edram.row_energy_J / storage.block_words
+        best = max(best, saved_J / word_J * storage.edram.retention_s / machine.cycle_s)
     return best
 
 

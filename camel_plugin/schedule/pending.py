@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from camel_plugin.engine.base import MapResult
-from camel_plugin.engine.jobs import Job, task_key
+from camel_plugin.engine.jobs import task_key
 from camel_plugin.files.plan_file import PlanFile
 from camel_plugin.schedule.given import given_results
-from camel_plugin.schedule.residency import operation_machine
-from camel_plugin.spec.machine import RefreshDuty
+from camel_plugin.schedule.residency import task
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import ChosenMapping, Plan
+from camel_plugin.spec.task import RefreshDuty, Task
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class PendingPlan:
 
     Attributes:
         plan: without mappings.
-        jobs: operation -> its problem with the machine to map it on.
+        tasks: operation -> what is mapped for it.
         known: operation -> the result of a mapping that was given.
         objective: of the mapper.
     """
 
     plan: Plan
-    jobs: Mapping[str, Job]
+    tasks: Mapping[str, Task]
     known: Mapping[str, MapResult]
     objective: Objective
 
@@ -39,7 +39,7 @@ class PendingPlan:
         objective: Objective,
         given: PlanFile | None = None,
     ) -> PendingPlan:
-        """A plan with its jobs.
+        """A plan with its tasks.
 
         Args:
             plan: as it was made, or read from ``given``.
@@ -48,30 +48,26 @@ class PendingPlan:
             given: the file that the plan came from.
         """
         bare = replace(plan, mappings={})
-        jobs = {
-            operation.name: Job(
-                operation_machine(bare, operation).with_duties(duties.get(operation.name, {})),
-                operation.problem,
-                f"{plan.machine.name}: {operation.name}",
-            )
+        tasks = {
+            operation.name: task(bare, operation, duties.get(operation.name))
             for operation in plan.step.operations
             if operation.problem is not None
         }
-        known = given_results(given, plan, jobs, objective) if given else {}
-        return cls(bare, jobs, known, objective)
+        known = given_results(given, plan, tasks, objective) if given else {}
+        return cls(bare, tasks, known, objective)
 
     @property
     def sought(self) -> tuple[str, ...]:
         """Operations that need a mapping."""
-        return tuple(name for name in self.jobs if name not in self.known)
+        return tuple(name for name in self.tasks if name not in self.known)
 
     def mapped(self, results: Iterable[MapResult]) -> tuple[Plan, dict[str, MapResult]]:
         """The plan with all mappings, and operation -> what the mapper said; ``results`` stand as :attr:`sought`."""
         found = {**self.known, **dict(zip(self.sought, results, strict=True))}
         chosen = {
             name: ChosenMapping(
-                found[name].mapping, found[name].padded, found[name].lower_bound, task_key(job, self.objective)
+                found[name].mapping, found[name].padded, found[name].lower_bound, task_key(each, self.objective)
             )
-            for name, job in self.jobs.items()
+            for name, each in self.tasks.items()
         }
         return replace(self.plan, mappings=chosen), found

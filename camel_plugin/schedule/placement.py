@@ -7,33 +7,9 @@ import math
 import numpy as np
 
 from camel_plugin.spec.liveness import in_place
-from camel_plugin.spec.machine import Fanout, Machine, Storage
+from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Pass, Step, TensorKind
-
-
-def shared_storages(machine: Machine) -> tuple[Storage, ...]:
-    """On-chip storages that the whole machine shares (outside any fanout), outermost first."""
-    shared: list[Storage] = []
-    for node in machine.nodes:
-        if isinstance(node, Fanout) and node.size > 1:
-            break
-        if isinstance(node, Storage) and node != machine.storages[0] and not node.is_dram:
-            shared.append(node)
-    return tuple(shared)
-
-
-def may_keep(machine: Machine, storage: Storage, dataspace: str) -> bool:
-    """The specification lets ``storage`` keep ``dataspace``: no bypass, no parallel peer that must keep it."""
-    if dataspace in storage.keep:
-        return True
-    peers = (s for s in machine.storages if storage.parallel is not None and s.parallel == storage.parallel)
-    return dataspace not in storage.bypass and not any(dataspace in peer.keep for peer in peers)
-
-
-def rows(storage: Storage, words: float) -> int:
-    """Accesses (rows of ``width`` bits) that ``words`` words fill."""
-    return math.ceil(words / storage.block_words)
 
 
 class Holders:
@@ -46,7 +22,7 @@ class Holders:
 
     def __init__(self, machine: Machine, step: Step) -> None:
         self.machine = machine
-        self.levels = shared_storages(machine)
+        self.levels = machine.shared_storages
         weights, everything = set(), set()
         for operation in step.operations:
             if operation.pass_ is Pass.FORWARD:
@@ -66,7 +42,7 @@ class Holders:
             level.name: level
             for spaces in by_kind.get(kind, (self.data,))
             for level in self.levels
-            if all(may_keep(self.machine, level, space) for space in spaces)
+            if all(self.machine.may_keep(level, space) for space in spaces)
         }
         return list(found.values())
 
@@ -80,7 +56,7 @@ def peak_bytes(plan: Plan) -> dict[str, float]:
     """Shared on-chip level -> most bytes of residents at any moment (tiles not counted; rows taken over once)."""
     return {
         level.name: level.bits(int(rows_held(plan, level.name).max(initial=0)) * level.block_words) / 8
-        for level in shared_storages(plan.machine)
+        for level in plan.machine.shared_storages
     }
 
 

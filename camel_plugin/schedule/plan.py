@@ -10,22 +10,23 @@ from camel_plugin.schedule.residency import place
 from camel_plugin.spec.liveness import users
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.refresh import RefreshPolicy
 from camel_plugin.spec.step import Step, TensorKind
 
 VALUES = frozenset({TensorKind.INPUT, TensorKind.ACTIVATION, TensorKind.GRADIENT})
 
 
-def plan(machine: Machine, step: Step) -> Plan:
+def plan(machine: Machine, step: Step, policy: RefreshPolicy | None = None) -> Plan:
     """Place a step whose order stands.
 
     Every weight competes for room as a copy for each loop that uses it, every value without room for all its life as a
     copy for each block. Copies that find none, or whose tensor is on chip after all, are given up, and the rest placed
-    again.
+    again. Arguments as for :func:`place`.
     """
-    bare = place(machine, step)
+    bare = place(machine, step, policy)
     stays = set(_stays(step, set(bare.reasons)))
     while stays:
-        placed = place(machine, with_copies(step, sorted(stays)))
+        placed = place(machine, with_copies(step, sorted(stays)), policy)
         kept = {stay for stay in stays if stay.copy in placed.homes and stay.tensor not in placed.homes}
         if kept == stays:
             return placed

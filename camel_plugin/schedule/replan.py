@@ -15,12 +15,13 @@ from camel_plugin.schedule.copies import Stay, with_copies
 from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.formats import in_words
 from camel_plugin.schedule.order import ORDERS, cut, looped, ordered
-from camel_plugin.schedule.placement import Holders, rows
+from camel_plugin.schedule.placement import Holders
 from camel_plugin.schedule.plan import stay_of
 from camel_plugin.schedule.residency import takeovers
 from camel_plugin.schedule.search import Candidate
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.plan import ChosenMapping, Plan, Resting
+from camel_plugin.spec.refresh import RefreshPolicy
 from camel_plugin.spec.settings import Order, Settings
 from camel_plugin.spec.step import Operation, Step
 
@@ -46,10 +47,10 @@ def with_plan(file: PlanFile, settings: Settings, recipe: Mapping[str, object]) 
     return {**recipe, **{name: recipe.get(name) or value for name, value in own.items()}}
 
 
-def replanned(file: PlanFile, machine: Machine, step: Step) -> Candidate:
+def replanned(file: PlanFile, machine: Machine, step: Step, policy: RefreshPolicy) -> Candidate:
     """The plan of a file as a candidate; arguments and errors as in :func:`replan`, ``step`` not sized yet."""
     plan = replan(file, machine, in_words(machine, step))
-    return Candidate(plan, estimate(plan))
+    return Candidate(plan, estimate(plan, policy))
 
 
 def replan(file: PlanFile, machine: Machine, step: Step) -> Plan:
@@ -221,7 +222,7 @@ class _Layout:
 
     def _settle(self, name: str, entry: HomeEntry) -> None:
         live, level = self.plan.ranges[name], self.machine.storage(entry.level)
-        need, taken = rows(level, self.plan.words[name]) * live.copies, self.rows[entry.level]
+        need, taken = level.rows(self.plan.words[name]) * live.copies, self.rows[entry.level]
         moments = {other: at for other, at in self.partners.get(name, ()) if other in taken.blocks}
         if entry.rows is None:
             found = taken.find(need, live, moments)

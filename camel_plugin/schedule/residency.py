@@ -15,13 +15,14 @@ from itertools import accumulate
 import numpy as np
 
 from camel_plugin.schedule.banks import Rows
-from camel_plugin.schedule.formats import with_formats
-from camel_plugin.schedule.placement import Holders, may_keep, rows
-from camel_plugin.schedule.vector import vector_unit
+from camel_plugin.schedule.formats import value_words
+from camel_plugin.schedule.placement import Holders
 from camel_plugin.spec.liveness import LiveRange, in_place, live_ranges, users
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan, Resting, resting_words
+from camel_plugin.spec.refresh import LifetimeRefresh, RefreshPolicy
 from camel_plugin.spec.step import LOAD, STORE, Operation, Step
+from camel_plugin.spec.task import RefreshDuty, Task
 
 WORKING_SHARE = 1 / 8
 """Share of a storage left to tiles while an operation stages an operand through it."""
@@ -30,49 +31,61 @@ QUANTA = 16
 """Capacity left beside idle residents is rounded down to this fraction, so that distinct problems stay few."""
 
 
-def place(machine: Machine, step: Step) -> Plan:
+def place(machine: Machine, step: Step, policy: RefreshPolicy | None = None) -> Plan:
     """Give every tensor of a step a home.
 
     Tensors are tried in the order of traffic to the outermost level saved per byte and unit of time
     (uses / time alive, both over all repeats, time at full utilisation), ties by order of use.
     One becomes resident if at every moment of its life it fits beside the residents so far and, during
     operations that stage another operand through the storage, :data:`WORKING_SHARE` of it stays free. An eDRAM
-    takes it only if refreshing its rows for that long costs less than the accesses to the outermost level that it
+    takes it only if what ``policy`` refreshes for its sake costs less than the accesses to the outermost level that it
     saves: a gradient that waits for milliseconds is better off there.
+
+    Args:
+        machine: to place it on.
+        step: in the order in which it runs.
+        policy: which rows are refreshed; by their age if none is given.
 
     Raises:
         WorkloadError: the step uses unknown or unwritten tensors.
     """
-    return _Placer(machine, step).run()
+    return _Placer(machine, step, policy or LifetimeRefresh()).run()
 
 
-def operation_machine(plan: Plan, operation: Operation) -> Machine:
-    """The machine to map ``operation`` on.
+def task(plan: Plan, operation: Operation, duties: Mapping[str, RefreshDuty] | None = None) -> Task:
+    """What an engine maps for an operation that has a problem.
 
     Residents that are operands are pinned to their homes. Residents that only wait there narrow the
     storage where a staged operand needs tiles in it; where none does, the capacity is left as it is,
-    so that equal problems stay equal.
+    so that equal tasks stay equal.
+
+    Args:
+        plan: homes of all tensors.
+        operation: of its step.
+        duties: eDRAM level -> the refresh that the mapper weighs.
     """
+    assert operation.problem is not None
     homes = plan.operand_homes(operation)
-    pinned = with_formats(plan, operation).with_homes(homes)
+    sizes, name = value_words(plan, operation), f"{plan.machine.name}: {operation.name}"
+    whole = Task(plan.machine, operation.problem, homes, {}, sizes, duties or {}, name)
     operands = {operation.roles[dataspace] for dataspace in homes}
-    nodes = list(pinned.nodes)
-    for position, node in enumerate(nodes):
-        if not isinstance(node, Storage) or node.depth is None or not _stages(pinned, node, operation, homes):
+    room = {}
+    for level in whole.constrained.storages:
+        if level.depth is None or not _stages(whole.constrained, level, operation, homes):
             continue
         idle = sum(
-            rows(node, plan.words[name]) * (plan.ranges[name].copies - (name in operands))
-            for name in plan.residents(node.name, operation.name)
+            level.rows(plan.words[resident]) * (plan.ranges[resident].copies - (resident in operands))
+            for resident in plan.residents(level.name, operation.name)
         )
         if idle:
-            quantum = max(1, node.depth // QUANTA)
-            nodes[position] = replace(node, depth=(node.depth - idle) // quantum * quantum)
-    return replace(pinned, nodes=tuple(nodes))
+            quantum = max(1, level.depth // QUANTA)
+            room[level.name] = (level.depth - idle) // quantum * quantum
+    return replace(whole, room=room) if room else whole
 
 
 def _stages(machine: Machine, storage: Storage, operation: Operation, homes: Mapping[str, str]) -> bool:
     """Some operand of ``operation`` without a home on chip may have tiles in ``storage``."""
-    return any(name not in homes and may_keep(machine, storage, name) for name in operation.roles)
+    return any(name not in homes and machine.may_keep(storage, name) for name in operation.roles)
 
 
 def spared_accesses(machine: Machine, step: Step, uses: Sequence[Operation], name: str) -> tuple[int, int]:
@@ -119,9 +132,10 @@ def takeovers(step: Step, ranges: Mapping[str, LiveRange]) -> dict[str, list[tup
 class _Placer:
     """State of the greedy placement."""
 
-    def __init__(self, machine: Machine, step: Step) -> None:
+    def __init__(self, machine: Machine, step: Step, policy: RefreshPolicy) -> None:
         self.machine = machine
         self.step = step
+        self.policy = policy
         self.holders = Holders(machine, step)
         self.levels = self.holders.levels
         self.ranges = live_ranges(step)
@@ -133,7 +147,7 @@ class _Placer:
         self.rows = {level.name: Rows(level.depth, len(step.operations)) for level in self.levels}
         spaces = {space for operation in step.operations for space in operation.roles}
         self.keeps = {
-            level.name: {space for space in spaces if may_keep(machine, level, space)} for level in self.levels
+            level.name: {space for space in spaces if machine.may_keep(level, space)} for level in self.levels
         }
         self.staged = {level.name: np.zeros(len(step.operations), int) for level in self.levels}
         for level in self.levels:
@@ -166,16 +180,19 @@ class _Placer:
         return self.elapsed[self.ranges[name].last + 1] - self.elapsed[self.ranges[name].first]
 
     def _refresh_J(self, level: Storage, name: str) -> float:
-        """Energy to refresh the tensor in ``level`` while it exists, once a retention time."""
-        if level.refresh is None:
+        """Energy of the refresh in ``level`` that the tensor causes while it exists, if nothing else rests there."""
+        cells = level.edram
+        if cells is None:
             return 0.0
-        passes = self._alive(name) * self.machine.cycle_s / level.refresh.retention_s
-        bits = level.bits(self.words[name]) * self.ranges[name].copies
-        return passes * bits / level.refresh.row_bits * level.refresh.row_energy_J
+        age = self._alive(name) * self.machine.cycle_s / cells.retention_s
+        rows = level.bits(self.words[name]) * self.ranges[name].copies / cells.row_bits
+        occupied = np.array([0.0, min(rows, cells.rows)])
+        empty, held = self.policy.standing(np.full(2, float(cells.rows)), occupied)
+        return float(rows * self.policy.refreshes(np.array([age]))[0] + (held - empty) * age) * cells.row_energy_J
 
     def _elapsed(self) -> list[float]:
         """Cycles before each operation, all runs, at full utilisation."""
-        macs, lanes = self.machine.instances(self.machine.compute.name), vector_unit(self.machine).lanes
+        macs, lanes = self.machine.units, self.machine.vector_unit.lanes
         durations = (
             max(1.0, op.macs / macs, op.vector_ops / lanes) * self.step.trips(op.name) for op in self.step.operations
         )
@@ -212,7 +229,7 @@ class _Placer:
 
     def _need(self, level: Storage, name: str) -> int:
         """Rows of all copies of the tensor."""
-        return rows(level, self.words[name]) * self.ranges[name].copies
+        return level.rows(self.words[name]) * self.ranges[name].copies
 
     def _full(self, name: str, level: Storage, need: int) -> int | None:
         """First operation in the tensor's life that has not enough free rows, in whatever pieces."""

@@ -14,6 +14,7 @@ from camel_plugin.schedule.plan import plan
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.refresh import RefreshPolicy
 from camel_plugin.spec.settings import Order
 from camel_plugin.spec.step import Step
 
@@ -39,7 +40,12 @@ class Candidate:
 
 
 def search(
-    machine: Machine, step_of: Callable[[int], Step], sizes: Sequence[int], order: Order, objective: Objective
+    machine: Machine,
+    step_of: Callable[[int], Step],
+    sizes: Sequence[int],
+    order: Order,
+    objective: Objective,
+    policy: RefreshPolicy,
 ) -> list[Candidate]:
     """Plans of a step, the most promising first; of those with the same order of operations only one.
 
@@ -51,11 +57,12 @@ def search(
         sizes: micro-batches, ascending.
         order: of the loops; ``auto`` tries them all.
         objective: what counts.
+        policy: which rows are refreshed.
     """
     found: list[Candidate] = []
     best, misses = math.inf, 0
     for size in sizes:
-        plans = _plans(machine, in_words(machine, step_of(size)), order)
+        plans = _plans(machine, in_words(machine, step_of(size)), order, policy)
         value = min(candidate.value(objective) for candidate in plans)
         misses = 0 if value < best else misses + 1
         best = min(best, value)
@@ -65,7 +72,7 @@ def search(
     return sorted(found, key=lambda candidate: candidate.value(objective))
 
 
-def _plans(machine: Machine, step: Step, asked: Order) -> list[Candidate]:
+def _plans(machine: Machine, step: Step, asked: Order, policy: RefreshPolicy) -> list[Candidate]:
     steps = [(order, ordered(step, order)) for order in (ORDERS if asked in (Order.AUTO, Order.CUT) else (asked,))]
     if asked in (Order.AUTO, Order.CUT):
         steps.append((Order.CUT, best_cut(machine, step)))
@@ -73,8 +80,8 @@ def _plans(machine: Machine, step: Step, asked: Order) -> list[Candidate]:
     for order, work in steps:
         cuts = tuple(loop.start for loop in loops(work))
         if cuts not in found:
-            placed = replace(plan(machine, work), order=order.value)
-            found[cuts] = Candidate(placed, estimate(placed))
+            placed = replace(plan(machine, work, policy), order=order.value)
+            found[cuts] = Candidate(placed, estimate(placed, policy))
     if asked is Order.CUT:
         # The model behind the cuts knows no addresses; where it errs, one of the named orders moves less.
         least = min(found.values(), key=lambda candidate: candidate.estimate.dram_bytes)

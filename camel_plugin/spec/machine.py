@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field
 
-from camel_plugin.components.base import Refresh
+from camel_plugin.errors import InfeasibleError, Shortfall
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,60 @@ class StorageEnergy:
 
 
 @dataclass(frozen=True)
+class EdramCells:
+    """The cells of ONE instance of an eDRAM storage, and their refresh.
+
+    All arrays of a bank refresh one row each at the same time, so a pass over a bank takes
+    ``rows_per_array`` row operations whatever the number of arrays.
+
+    Attributes:
+        banks: independently refreshed banks of the instance.
+        arrays_per_bank: arrays of a bank, refreshed in parallel.
+        rows_per_array: rows refreshed one after the other in a pass.
+        row_bits: bits of a row (one refresh operation reads and writes these back).
+        row_energy_J: energy to refresh one row of one array.
+        row_cycles: machine cycles during which a row refresh occupies its array.
+        retention_s: retention time at the temperature and yield asked for.
+        retention_median_s: median retention time of a cell at that temperature.
+        retention_sigma_ln: standard deviation of ln(retention) between cells.
+    """
+
+    banks: int
+    arrays_per_bank: int
+    rows_per_array: int
+    row_bits: int
+    row_energy_J: float
+    row_cycles: float
+    retention_s: float
+    retention_median_s: float
+    retention_sigma_ln: float
+
+    @property
+    def rows_per_bank(self) -> int:
+        """Rows of all arrays of a bank."""
+        return self.arrays_per_bank * self.rows_per_array
+
+    @property
+    def rows(self) -> int:
+        """Rows of the instance."""
+        return self.banks * self.rows_per_bank
+
+    def availability(self, share: float, cycle_s: float, level: str) -> float:
+        """Share of the time that a bank is free for accesses while the share ``share`` of its rows is kept alive.
+
+        Raises:
+            InfeasibleError: refreshing the rows of ``level`` takes as long as the data last.
+        """
+        period = self.retention_s / cycle_s
+        busy = share * self.rows_per_array * self.row_cycles
+        if busy >= period:
+            remedy = "use shorter arrays, a lower temperature or a policy that refreshes less"
+            what = f"refresh cycles in a retention time of {level}"
+            raise InfeasibleError(f"the data of {level}", [Shortfall(what, busy, period, "cycles", remedy)])
+        return 1 - busy / period
+
+
+@dataclass(frozen=True)
 class Storage:
     """A storage level.
 
@@ -76,9 +129,8 @@ class Storage:
         parallel: number of the !Parallel group it belongs to, None if in none.
         energy: per access.
         area_m2: one instance.
-        refresh: eDRAM only.
+        edram: its cells, eDRAM only.
         is_dram: True for off-chip memory.
-        words_per_value: dataspace -> words that one of its values takes, where a recipe sets its precision; else 1.
     """
 
     name: str
@@ -97,14 +149,22 @@ class Storage:
     parallel: int | None = None
     energy: StorageEnergy = field(default_factory=StorageEnergy)
     area_m2: float = 0.0
-    refresh: Refresh | None = None
+    edram: EdramCells | None = None
     is_dram: bool = False
-    words_per_value: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def block_words(self) -> float:
         """Words of one access, width / (datawidth * cluster_size)."""
         return self.width_bits / (self.datawidth_bits * self.cluster_size)
+
+    def rows(self, words: float) -> int:
+        """Accesses (rows of ``width`` bits) that ``words`` words fill."""
+        return math.ceil(words / self.block_words)
+
+    def port_cycles(self, read_words: float, written_words: float) -> float:
+        """Cycles that one instance needs; reads and writes have ports of their own, as in Timeloop. 0 if unlimited."""
+        ports = ((read_words, self.read_bandwidth), (written_words, self.write_bandwidth))
+        return max(words / bandwidth if bandwidth else 0.0 for words, bandwidth in ports)
 
     @property
     def capacity_words(self) -> int | None:
@@ -168,31 +228,6 @@ class Compute:
 Node = Storage | Fanout | Compute
 
 
-class TileRefresh(StrEnum):
-    """Whether a policy refreshes tiles that pass through an eDRAM, beyond what it refreshes anyway."""
-
-    NEVER = "never"
-    HELD = "held"
-    """All the time, whole banks."""
-    AGED = "aged"
-    """Once for every retention time that a datum gets old."""
-
-
-@dataclass(frozen=True)
-class RefreshDuty:
-    """What a refresh policy does to an eDRAM level while an operation runs.
-
-    Attributes:
-        rows: rows of one instance that are kept alive whatever the mapping.
-        share: of the rows that accesses meet, those that are kept alive whatever the mapping; 0..1.
-        tiles: what it does to the tiles of a mapping.
-    """
-
-    rows: float
-    share: float
-    tiles: TileRefresh
-
-
 @dataclass(frozen=True)
 class VectorUnit:
     """The unit that runs element-wise work (normalisation, pooling, additions, update).
@@ -216,8 +251,6 @@ class Machine:
         cycle_s: seconds of one clock cycle.
         temperature_C: of the die.
         vector: unit for vector operations.
-        homes: dataspace -> storage level where it rests whole; levels outside it never see it.
-        duties: eDRAM level -> its refresh, for a mapper that weighs it; empty for one that does not.
         yaml: the Timeloop v0.4 text it was made from.
         published: what its authors report of it.
         unconfirmed: assumed or recalled constants behind its energies, in words for the report.
@@ -228,8 +261,6 @@ class Machine:
     cycle_s: float
     temperature_C: float = 25.0
     vector: VectorUnit | None = None
-    homes: Mapping[str, str] = field(default_factory=dict)
-    duties: Mapping[str, RefreshDuty] = field(default_factory=dict)
     yaml: str = field(default="", compare=False)
     published: str = field(default="", compare=False)
     unconfirmed: tuple[str, ...] = field(default=(), compare=False)
@@ -238,6 +269,27 @@ class Machine:
     def storages(self) -> tuple[Storage, ...]:
         """Storage levels, outermost first."""
         return tuple(node for node in self.nodes if isinstance(node, Storage))
+
+    @property
+    def shared_storages(self) -> tuple[Storage, ...]:
+        """On-chip storages that the whole machine shares (outside any fanout), outermost first."""
+        shared: list[Storage] = []
+        for node in self.nodes:
+            if isinstance(node, Fanout) and node.size > 1:
+                break
+            if isinstance(node, Storage) and node != self.storages[0] and not node.is_dram:
+                shared.append(node)
+        return tuple(shared)
+
+    @property
+    def loop_nodes(self) -> tuple[Storage | Fanout, ...]:
+        """The nodes that carry loops, outermost first: storage levels and spatial containers."""
+        return tuple(node for node in self.nodes if not isinstance(node, Compute))
+
+    @property
+    def units(self) -> int:
+        """Multiply-accumulate units."""
+        return self.instances(self.compute.name)
 
     @property
     def compute(self) -> Compute:
@@ -279,49 +331,14 @@ class Machine:
             if isinstance(node, Compute) or (isinstance(node, Storage) and not node.is_dram)
         )
 
-    def resident(self, storage: str) -> frozenset[str]:
-        """Dataspaces whose home is ``storage``."""
-        return frozenset(dataspace for dataspace, home in self.homes.items() if home == storage)
+    def may_keep(self, storage: Storage, dataspace: str) -> bool:
+        """The specification lets ``storage`` keep ``dataspace``: no bypass, no parallel peer that must keep it."""
+        if dataspace in storage.keep:
+            return True
+        peers = (s for s in self.storages if storage.parallel is not None and s.parallel == storage.parallel)
+        return dataspace not in storage.bypass and not any(dataspace in peer.keep for peer in peers)
 
-    def with_duties(self, duties: Mapping[str, RefreshDuty]) -> Machine:
-        """This machine with refresh going on in its eDRAM levels.
-
-        Args:
-            duties: eDRAM level -> what is refreshed there.
-
-        Raises:
-            InfeasibleError: refreshing the rows takes as long as the data last.
-        """
-        for name, duty in duties.items():
-            refresh = self.storage(name).refresh
-            if refresh is not None:
-                refresh.availability(duty.share, self.cycle_s, name)
-        return replace(self, duties=dict(duties))
-
-    def with_homes(self, homes: Mapping[str, str]) -> Machine:
-        """This machine with some dataspaces resting on chip during the operation.
-
-        A dataspace with home ``h`` is kept by ``h`` and bypasses every level outside ``h`` and the
-        levels parallel to it. It rests there WHOLE, whatever loops stand outside ``h``: the level's
-        capacity is checked with its whole volume.
-
-        Args:
-            homes: dataspace name -> storage name; names that are absent rest in the outermost level.
-        """
-        order = {storage.name: index for index, storage in enumerate(self.storages)}
-        nodes = []
-        for node in self.nodes:
-            if isinstance(node, Storage):
-                keep, bypass = set(node.keep), set(node.bypass)
-                for dataspace, home in homes.items():
-                    outside = order[node.name] < order[home]
-                    peer = node.parallel is not None and node.parallel == self.storage(home).parallel
-                    if node.name == home:
-                        keep.add(dataspace)
-                        bypass.discard(dataspace)
-                    elif outside or peer:
-                        keep.discard(dataspace)
-                        bypass.add(dataspace)
-                node = replace(node, keep=frozenset(keep), bypass=frozenset(bypass))
-            nodes.append(node)
-        return replace(self, nodes=tuple(nodes), homes=dict(homes))
+    @property
+    def vector_unit(self) -> VectorUnit:
+        """The vector unit; without one the MAC units do element operations, each at the energy of a MAC."""
+        return self.vector or VectorUnit(self.units, self.compute.energy_J)

@@ -147,7 +147,7 @@ def rana(runs: Runs) -> str:
 
 
 def _bank_refresh_J() -> float:
-    refresh = load_machine("rana").storage("act_edram").refresh
+    refresh = load_machine("rana").storage("act_edram").edram
     assert refresh is not None
     return refresh.rows_per_bank * refresh.row_energy_J
 

@@ -11,6 +11,7 @@ from timeloop_cases import machine
 
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 
 @pytest.mark.parametrize("budget_s", [0.5, 10.0])
@@ -18,7 +19,7 @@ from camel_plugin.spec.objective import Objective
 def test_mapper(benchmark: Any, case: dict[str, Any], budget_s: float) -> None:
     on, layer = machine(case["arch"]), problem(case)
     result = benchmark.pedantic(
-        NativeEngine().map, (on, layer, Objective.EDP, budget_s), rounds=1, iterations=1, warmup_rounds=0
+        NativeEngine().map, (Task(on, layer), Objective.EDP, budget_s), rounds=1, iterations=1, warmup_rounds=0
     )
     timeloop = case["timeloop"]
     benchmark.extra_info.update(

@@ -13,6 +13,7 @@ from camel_plugin.engine.native.model import Model
 from camel_plugin.mapspace.batch import MappingBatch
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 ROWS = 20_000
 
@@ -83,7 +84,7 @@ def primes(number: int) -> list[int]:
 @pytest.mark.parametrize("lanes", [False, True], ids=["array", "array+lanes"])
 def test_random_mappings(benchmark: Any, lanes: bool) -> None:
     problem = conv()
-    model = Model(machine(lanes), problem)
+    model = Model(Task(machine(lanes), problem))
     batch = random_batch(model.machine, problem, ROWS)
     model.evaluate(batch)
     tracemalloc.start()

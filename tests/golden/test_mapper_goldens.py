@@ -11,15 +11,16 @@ from timeloop_cases import machine
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_no_worse_than_timeloop_in_a_hundredth_of_its_time(case: dict[str, Any]) -> None:
     on, layer = machine(case["arch"]), problem(case)
-    result = NativeEngine().map(on, layer, Objective.EDP, budget_s=case["timeloop"]["wall_s"] / 100)
+    result = NativeEngine().map(Task(on, layer), Objective.EDP, budget_s=case["timeloop"]["wall_s"] / 100)
     assert result.value <= case["timeloop"]["edp_J_cycle"] * on.cycle_s * (1 + 1e-9)
     assert 0 < result.lower_bound <= result.value
-    again = evaluate(on, layer, result.mapping)
+    again = evaluate(Task(on, layer), result.mapping)
     assert result.value == pytest.approx(again.energy_J * again.cycles * on.cycle_s, rel=1e-12)
 
 

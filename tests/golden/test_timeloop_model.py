@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from timeloop_cases import ARCHS, PJ, Case, cases
 
-from camel_plugin.engine.base import Evaluation
 from camel_plugin.engine.native.model import Model, evaluate
-from camel_plugin.engine.native.rules import TIMELOOP
+from camel_plugin.engine.native.model_rules import TIMELOOP
 from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.evaluation import Evaluation
+from camel_plugin.spec.task import Task
 
 COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
 ALL = [case for arch in ARCHS for case in cases(arch)]
@@ -52,7 +53,7 @@ def test_there_are_cases() -> None:
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_every_figure_is_timeloops(case: Case) -> None:
-    assert differences(evaluate(case.machine, case.problem, case.mapping), case) == []
+    assert differences(evaluate(Task(case.machine, case.problem), case.mapping), case) == []
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -61,7 +62,7 @@ def test_a_batch_gives_what_each_mapping_gives_alone(arch: str) -> None:
     for case in cases(arch):
         groups.setdefault(case.problem, []).append(case)
     for problem, group in groups.items():
-        model = Model(group[0].machine, problem)
+        model = Model(Task(group[0].machine, problem))
         mappings = [case.mapping for case in group] * 3
         result = model.evaluate(MappingBatch.from_mappings(model.machine, problem, mappings))
         for index, case in enumerate(group * 3):
@@ -71,19 +72,19 @@ def test_a_batch_gives_what_each_mapping_gives_alone(arch: str) -> None:
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_what_timeloop_accepted_fits(case: Case) -> None:
-    model = Model(case.machine, case.problem)
+    model = Model(Task(case.machine, case.problem))
     assert model.evaluate(MappingBatch.from_mappings(case.machine, case.problem, [case.mapping])).fits.all()
 
 
 def test_halo_case_without_the_forgetting() -> None:
     """A step-by-step replay of these loops loads 864 input words from DRAM; Timeloop says 1080."""
     case = next(case for case in cases("dev_camel_pereg") if case.id == "dev_camel_pereg-016-conv")
-    exact = evaluate(case.machine, case.problem, case.mapping, replace(TIMELOOP, forget_halo=False))
+    exact = evaluate(Task(case.machine, case.problem), case.mapping, replace(TIMELOOP, forget_halo=False))
     assert exact.levels["dram"].tensors["Inputs"].reads == 864
 
 
 def test_links_case_without_the_links() -> None:
     """768 weight reads are needed when no MAC forwards to its neighbour; Timeloop says 48."""
     case = next(case for case in cases("dev_camel_pereg") if case.id == "dev_camel_pereg-003-depthwise")
-    exact = evaluate(case.machine, case.problem, case.mapping, replace(TIMELOOP, link_transfers=False))
+    exact = evaluate(Task(case.machine, case.problem), case.mapping, replace(TIMELOOP, link_transfers=False))
     assert exact.levels["w_sram"].tensors["Weights"].reads == 768

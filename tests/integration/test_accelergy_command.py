@@ -77,9 +77,9 @@ def test_energies_are_those_of_the_components(run, name):
     cost = estimate(entry.get("subclass", entry["class"]), entry["attributes"])
     expected = dict(cost.actions_J)
     static_W = cost.leakage_W
-    if cost.refresh:
-        expected["refresh"] = cost.refresh.row_energy_J
-        static_W += refresh_power(cost.refresh)  # the policy is worst_case, where nobody says otherwise
+    if cost.edram:
+        expected["refresh"] = cost.edram.row_energy_J
+        static_W += refresh_power(cost.edram)  # the policy is worst_case, where nobody says otherwise
     expected["leak"] = static_W * 2e-9
     for action, energy_pJ in tables(run)[name].items():
         assert energy_pJ == pytest.approx(expected[action] * 1e12, rel=1e-5)  # six digits are printed

@@ -11,30 +11,31 @@ import pytest
 
 from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.accelforge import AccelForgeEngine
-from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.errors import EngineError
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.schedule.residency import place, task
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.machine import Fanout, Machine
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 from camel_plugin.workload.load import load_network
 
 OUTERMOST = "dram"
 
 
 @cache
-def distinct() -> dict[str, tuple[Machine, Problem]]:
-    """First operation with a problem -> the machine as the scheduler leaves it for that one, and the problem."""
+def distinct() -> dict[str, Task]:
+    """First operation with a problem -> what the scheduler gives the mapper for that one."""
     machine, step = load_machine("camel"), load_network("revresnet").step()
     plan = place(machine, step)
-    found: dict[Problem, tuple[str, Machine]] = {}
+    found: dict[Problem, tuple[str, Task]] = {}
     for operation in step.operations:
         if operation.problem is not None and operation.problem not in found:
-            found[operation.problem] = operation.name, operation_machine(plan, operation)
-    return {name: (narrowed, problem) for problem, (name, narrowed) in found.items()}
+            found[operation.problem] = operation.name, task(plan, operation)
+    return dict(found.values())
 
 
 def slides(problem: Problem) -> bool:
@@ -48,7 +49,7 @@ def slides(problem: Problem) -> bool:
 
 @cache
 def native(name: str) -> MapResult:
-    return NativeEngine().map(*distinct()[name], Objective.EDP, 2.0)
+    return NativeEngine().map(distinct()[name], Objective.EDP, 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,9 @@ def engine():
 
 @pytest.mark.parametrize("name", distinct())
 def test_its_model_of_our_mapping(engine, name):
-    machine, problem = distinct()[name]
+    problem = distinct()[name].problem
     ours = native(name).evaluation
-    theirs = engine.evaluate(machine, problem, native(name).mapping)
+    theirs = engine.evaluate(distinct()[name], native(name).mapping)
     assert theirs.computes == problem.macs
     assert theirs.compute_J == pytest.approx(ours.compute_J, rel=1e-6)
     assert {level: set(stats.tensors) for level, stats in theirs.levels.items()} == {
@@ -85,12 +86,12 @@ def test_its_model_of_our_mapping(engine, name):
         assert theirs.energy_J == pytest.approx(ours.energy_J, rel=0.05)
 
 
-@pytest.mark.parametrize("name", [name for name, (_, problem) in distinct().items() if not slides(problem)])
+@pytest.mark.parametrize("name", [name for name, each in distinct().items() if not slides(each.problem)])
 def test_its_mapper_where_no_window_slides(engine, name):
     """It takes up to ten seconds for each of these. What it finds costs the same in the native model."""
-    machine, problem = distinct()[name]
-    found = engine.map(machine, problem, Objective.EDP, 120.0)
-    ours = evaluate(machine, problem, found.mapping)
+    machine, problem = distinct()[name].machine, distinct()[name].problem
+    found = engine.map(distinct()[name], Objective.EDP, 120.0)
+    ours = evaluate(distinct()[name], found.mapping)
     assert found.evaluation.computes == problem.macs
     assert found.evaluation.cycles == ours.cycles
     assert found.evaluation.energy_J == pytest.approx(ours.energy_J, rel=0.05)

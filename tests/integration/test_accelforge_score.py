@@ -8,6 +8,7 @@ from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import EngineError
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 CAMEL = load_machine("camel")
 EVERYTHING = {"Weights": "w_sram", "Inputs": "act_edram", "Outputs": "act_edram"}
@@ -35,9 +36,9 @@ def engine():
 
 
 def both(engine, problem, homes):
-    machine = CAMEL.with_homes(homes)
-    native = NativeEngine().map(machine, problem, Objective.EDP, 2.0)
-    return native.evaluation, engine.evaluate(machine, problem, native.mapping)
+    task = Task(CAMEL, problem, homes)
+    native = NativeEngine().map(task, Objective.EDP, 2.0)
+    return native.evaluation, engine.evaluate(task, native.mapping)
 
 
 def outer_words(evaluation):

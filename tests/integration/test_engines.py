@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from camel_plugin.engine.base import Engine, MapResult
+from camel_plugin.engine.protocol import Engine
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError
 from camel_plugin.files.v04 import read_machine, read_problem
 from camel_plugin.plugins import load, registered
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.machine import Fanout, Storage
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 GIVEN = Path(__file__).parents[1] / "recorded" / "timeloop-small"
 MACHINE = read_machine([GIVEN / "given.yaml"], ert=GIVEN / "ERT.yaml", name="small")
@@ -44,7 +46,7 @@ def engine(request) -> Engine:
 def mapped(name: str, objective: Objective = Objective.EDP) -> MapResult:
     found = present(name)
     assert not isinstance(found, str)
-    return found.map(MACHINE, PROBLEM, objective, BUDGET_S)
+    return found.map(Task(MACHINE, PROBLEM), objective, BUDGET_S)
 
 
 def test_it_says_who_it_is(engine):
@@ -124,14 +126,13 @@ def test_the_value_is_that_of_the_objective(engine, objective):
 
 
 def test_the_same_input_gives_the_same_result(engine):
-    again = engine.map(MACHINE, PROBLEM, Objective.EDP, BUDGET_S)
+    again = engine.map(Task(MACHINE, PROBLEM), Objective.EDP, BUDGET_S)
     first = mapped(engine.name)
     assert (again.mapping, again.evaluation, again.value) == (first.mapping, first.evaluation, first.value)
 
 
 def test_a_tensor_at_home_causes_no_traffic_outside(engine):
-    machine = MACHINE.with_homes({"A": "buffer"})
-    evaluation = engine.map(machine, PROBLEM, Objective.EDP, BUDGET_S).evaluation
+    evaluation = engine.map(Task(MACHINE, PROBLEM, {"A": "buffer"}), Objective.EDP, BUDGET_S).evaluation
     assert "A" not in evaluation.levels[OUTERMOST.name].tensors
     home = evaluation.levels["buffer"].tensors["A"]
     assert home.fills == 0
@@ -142,14 +143,14 @@ def test_what_fits_nowhere_is_an_error(engine):
     """A and Z must rest in the buffer, and no tile of them fits."""
     nodes = tuple(replace(node, depth=0) if node.name == "buffer" else node for node in MACHINE.nodes)
     with pytest.raises(CamelError) as caught:
-        engine.map(replace(MACHINE, nodes=nodes), PROBLEM, Objective.EDP, 5.0)
+        engine.map(Task(replace(MACHINE, nodes=nodes), PROBLEM), Objective.EDP, 5.0)
     assert isinstance(caught.value, InfeasibleError | EngineError)
     assert str(caught.value)
 
 
 def test_a_budget_that_is_too_short_gives_a_mapping_or_an_error_that_can_be_shown(engine):
     try:
-        assert engine.map(MACHINE, PROBLEM, Objective.EDP, 0.01).evaluation.computes == PROBLEM.macs
+        assert engine.map(Task(MACHINE, PROBLEM), Objective.EDP, 0.01).evaluation.computes == PROBLEM.macs
     except CamelError as error:
         assert str(error)
 
@@ -161,7 +162,7 @@ def test_it_leaves_nothing_behind(engine, tmp_path, monkeypatch):
     monkeypatch.chdir(here)
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    engine.map(MACHINE, PROBLEM, Objective.EDP, BUDGET_S)
+    engine.map(Task(MACHINE, PROBLEM), Objective.EDP, BUDGET_S)
     assert not list(tmp_path.glob("*/*"))
 
 

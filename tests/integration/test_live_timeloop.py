@@ -10,6 +10,7 @@ from camel_plugin.engine.timeloop import TimeloopEngine, tools
 from camel_plugin.errors import EngineError
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 CONV = Problem(
     ("C", "M", "R", "S", "N", "P", "Q"),
@@ -21,17 +22,16 @@ CONV = Problem(
     ),
     name="strided",
 )
-MACHINES = {
-    "camel at 60 C": load_machine("camel", temperature_C=60),
-    "camel 4 x 8": load_machine("camel", {"array_rows": "4", "array_columns": "8"}),
-    "camel, resident": load_machine("camel").with_homes({"Inputs": "act_edram", "Outputs": "act_edram"}),
-    "camel, all resident": load_machine("camel").with_homes(
-        {"Inputs": "act_edram", "Outputs": "act_edram", "Weights": "w_sram"}
-    ),
-    "camel-sram": load_machine("camel-sram"),
-    "eyeriss": load_machine("eyeriss"),
-    "eyeriss, resident": load_machine("eyeriss").with_homes({"Inputs": "shared_glb"}),
-    "rana": load_machine("rana"),
+CAMEL, EYERISS = load_machine("camel"), load_machine("eyeriss")
+TASKS = {
+    "camel at 60 C": Task(load_machine("camel", temperature_C=60), CONV),
+    "camel 4 x 8": Task(load_machine("camel", {"array_rows": "4", "array_columns": "8"}), CONV),
+    "camel, resident": Task(CAMEL, CONV, {"Inputs": "act_edram", "Outputs": "act_edram"}),
+    "camel, all resident": Task(CAMEL, CONV, {"Inputs": "act_edram", "Outputs": "act_edram", "Weights": "w_sram"}),
+    "camel-sram": Task(load_machine("camel-sram"), CONV),
+    "eyeriss": Task(EYERISS, CONV),
+    "eyeriss, resident": Task(EYERISS, CONV, {"Inputs": "shared_glb"}),
+    "rana": Task(load_machine("rana"), CONV),
 }
 
 
@@ -48,13 +48,13 @@ def engine(request, monkeypatch):
     return TimeloopEngine(patience=50)
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", TASKS)
 def test_the_mapping_that_timeloop_chose(engine, name):
-    found = engine.map(MACHINES[name], CONV, Objective.EDP, 10.0)
-    assert differences(evaluate(MACHINES[name], CONV, found.mapping), found.evaluation) == []
+    found = engine.map(TASKS[name], Objective.EDP, 10.0)
+    assert differences(evaluate(TASKS[name], found.mapping), found.evaluation) == []
 
 
-@pytest.mark.parametrize("name", [name for name, machine in MACHINES.items() if not machine.homes])
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if not task.homes])
 def test_the_mapping_that_the_native_engine_chose(engine, name):
-    found = NativeEngine().map(MACHINES[name], CONV, Objective.EDP, 1.0)
-    assert differences(found.evaluation, engine.evaluate(MACHINES[name], CONV, found.mapping)) == []
+    found = NativeEngine().map(TASKS[name], Objective.EDP, 1.0)
+    assert differences(found.evaluation, engine.evaluate(TASKS[name], found.mapping)) == []

@@ -17,6 +17,7 @@ from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.files.v04 import read_mapping, read_problem
+from camel_plugin.spec.task import Task
 from camel_plugin.workload.load import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-kinds.tar.xz"
@@ -51,7 +52,7 @@ def test_native_counts_are_timeloop_s(operation, tool, tmp_path):
     theirs = parse_stats(run[f"{TOOLS[tool]}.stats.txt"], machine, problem)
     name = "timeloop-mapper.map.yaml" if tool == "mapper" else "mapping.yaml"
     mapping = read_mapping([(name, run[name])], machine, problem)
-    assert differences(evaluate(machine, problem, mapping), theirs) == []
+    assert differences(evaluate(Task(machine, problem), mapping), theirs) == []
 
 
 @pytest.mark.parametrize("operation", sorted(recorded()))
@@ -59,6 +60,6 @@ def test_the_native_mapper_is_no_worse(operation, tmp_path):
     run = recorded()[operation]["mapper"]
     machine, problem = given(run, tmp_path)
     theirs = parse_stats(run["timeloop-mapper.stats.txt"], machine, problem)
-    found = NativeEngine().map(machine, problem, "edp", 1.0)
+    found = NativeEngine().map(Task(machine, problem), "edp", 1.0)
     printed = 1 + 5e-4  # Timeloop prints the few pJ of the smallest ones with two decimals
     assert found.value <= theirs.energy_J * theirs.cycles * machine.cycle_s * printed

@@ -15,6 +15,7 @@ from timeloop_parity import differences, given
 from camel_plugin.engine.native.model import evaluate
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.files.v04 import read_mapping, read_problem
+from camel_plugin.spec.task import Task
 from camel_plugin.workload.load import load_network
 
 ARCHIVE = Path(__file__).parents[1] / "recorded" / "timeloop-camel-revresnet.tar.xz"
@@ -47,7 +48,7 @@ def test_the_mapping_that_timeloop_chose(name, tmp_path):
     machine, problem = given(run, tmp_path)
     theirs = parse_stats(run["timeloop-mapper.stats.txt"], machine, problem)
     mapping = read_mapping([("map.yaml", run["timeloop-mapper.map.yaml"])], machine, problem)
-    assert differences(evaluate(machine, problem, mapping), theirs) == []
+    assert differences(evaluate(Task(machine, problem), mapping), theirs) == []
 
 
 @pytest.mark.parametrize("name", [name.replace("/mapper", "/model") for name in MAPPED])
@@ -56,7 +57,7 @@ def test_the_mapping_that_the_native_engine_chose(name, tmp_path):
     machine, problem = given(run, tmp_path)
     theirs = parse_stats(run["timeloop-model.stats.txt"], machine, problem)
     mapping = read_mapping([("mapping.yaml", run["mapping.yaml"])], machine, problem)
-    assert differences(evaluate(machine, problem, mapping), theirs) == []
+    assert differences(evaluate(Task(machine, problem), mapping), theirs) == []
 
 
 @pytest.mark.parametrize("name", MAPPED)

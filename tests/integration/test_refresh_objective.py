@@ -9,6 +9,7 @@ from camel_plugin.plugins import load
 from camel_plugin.refresh.duty import idle_duties
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 BUDGET_S = 60.0
 
@@ -27,10 +28,10 @@ STRIDED = Problem(
 def mapped(temperature_C, policy):
     """Value of the mapping found, and of the refresh-blind one, both as ``policy`` charges them."""
     machine = load_machine("camel", temperature_C=temperature_C)
-    told = machine.with_duties(idle_duties(machine, load("refresh", policy)()))
-    blind = NativeEngine().map(machine, STRIDED, Objective.ENERGY, BUDGET_S)
-    aware = NativeEngine().map(told, STRIDED, Objective.ENERGY, BUDGET_S)
-    return aware.evaluation, evaluate(told, STRIDED, blind.mapping)
+    told = Task(machine, STRIDED, duties=idle_duties(machine, load("refresh", policy)()))
+    blind = NativeEngine().map(Task(machine, STRIDED), Objective.ENERGY, BUDGET_S)
+    aware = NativeEngine().map(told, Objective.ENERGY, BUDGET_S)
+    return aware.evaluation, evaluate(told, blind.mapping)
 
 
 def test_at_100_c_another_mapping_wins():

@@ -10,9 +10,9 @@ from camel_plugin.components.machines import load_machine
 from camel_plugin.plugins import load
 from camel_plugin.schedule.order import ordered
 from camel_plugin.schedule.partition import best_cut
-from camel_plugin.schedule.placement import may_keep, peak_bytes
+from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.plan import plan
-from camel_plugin.schedule.residency import operation_machine
+from camel_plugin.schedule.residency import task
 from camel_plugin.spec.objective import Objective
 from camel_plugin.workload.load import load_network
 
@@ -58,10 +58,10 @@ def test_the_mapper_is_given_no_room_that_residents_hold(net, arch):
     for operation in found.step.operations:
         if operation.problem is None:
             continue
-        given = operation_machine(found, operation)
+        given = task(found, operation).constrained
         homes = found.operand_homes(operation)
         for name, level in seen.levels.items():
-            if any(space not in homes and may_keep(given, given.storage(name), space) for space in operation.roles):
+            if any(space not in homes and given.may_keep(given.storage(name), space) for space in operation.roles):
                 assert given.storage(name).depth + level.idle[operation.name] <= found.machine.storage(name).depth
 
 
@@ -73,8 +73,7 @@ def test_tiles_find_room_beside_the_residents(arch):
     for operation in found.step.operations:
         if operation.problem is None:
             continue
-        machine = operation_machine(found, operation)
-        result = engine.map(machine, operation.problem, Objective.EDP, 0.0)
+        result = engine.map(task(found, operation), Objective.EDP, 0.0)
         for name, level in seen.levels.items():
             storage = found.machine.storage(name)
             tiles = result.evaluation.levels[name].tensors.values() if name in result.evaluation.levels else ()

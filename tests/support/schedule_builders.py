@@ -7,11 +7,10 @@ from itertools import groupby
 
 from hypothesis import strategies as st
 
-from camel_plugin.components.base import Refresh
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.partition import best_cut
 from camel_plugin.schedule.plan import plan
-from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
+from camel_plugin.spec.machine import Compute, EdramCells, Fanout, Machine, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.plan import ChosenMapping
 from camel_plugin.spec.problem import Dataspace, Problem
@@ -22,7 +21,7 @@ ALL_ORDERS = (*ORDERS, "cut")
 VECTOR = VectorUnit(lanes=8, energy_J=1e-12)
 
 # CAMEL's activation memory: 12 banks of 48 KB in rows of 58 bits (FACTS 1 and 2), 20.3 fJ/bit, 3.35 us at 100 C.
-CAMEL_REFRESH = Refresh(
+CAMEL_REFRESH = EdramCells(
     banks=12,
     arrays_per_bank=7,
     rows_per_array=1024,
@@ -35,7 +34,7 @@ CAMEL_REFRESH = Refresh(
 )
 
 
-def machine(act_depth=8192, weight_depth=4096, refresh=None, act_bandwidth=None, unit=VECTOR):
+def machine(act_depth=8192, weight_depth=4096, edram=None, act_bandwidth=None, unit=VECTOR):
     """DRAM; parallel activation and weight buffers (8-bit words, 6 and 9 to a row); 4 x 2 MAC units."""
     dram = Storage(
         "dram",
@@ -53,7 +52,7 @@ def machine(act_depth=8192, weight_depth=4096, refresh=None, act_bandwidth=None,
     act = Storage(
         "act",
         "storage",
-        "edram" if refresh else "sram",
+        "edram" if edram else "sram",
         48,
         8,
         act_depth,
@@ -63,7 +62,7 @@ def machine(act_depth=8192, weight_depth=4096, refresh=None, act_bandwidth=None,
         read_bandwidth=act_bandwidth,
         write_bandwidth=act_bandwidth,
         energy=StorageEnergy(6e-12, 8e-12, 9e-12, 5e-15),
-        refresh=refresh,
+        edram=edram,
     )
     weights = Storage(
         "wbuf",

@@ -139,7 +139,7 @@ def replay(placed) -> Replay:
 
 
 def _empty(storage) -> Level:
-    banks = storage.refresh.banks if storage.refresh else 1
+    banks = storage.edram.banks if storage.edram else 1
     level = Level(np.full(storage.depth, -1), -(-storage.depth // banks), np.zeros(banks, int))
     level.bank_peaks = level.held.copy()
     return level

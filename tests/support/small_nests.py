@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from camel_plugin.components.base import Refresh
 from camel_plugin.spec.machine import (
     Compute,
+    EdramCells,
     FactorBound,
     Fanout,
     LoopConstraints,
     Machine,
     Node,
-    RefreshDuty,
     Storage,
     StorageEnergy,
-    TileRefresh,
 )
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.refresh import LifetimeRefresh, NoRefresh, OccupiedRefresh, tabulated
+from camel_plugin.spec.task import RefreshDuty, Task
 
 
 def matmul(m: int, k: int, n: int) -> Problem:
@@ -182,14 +182,15 @@ def constrained(rng: Random, machine: Machine, problem: Problem) -> Machine:
     return replace(machine, nodes=tuple(nodes))
 
 
-def refreshing(rng: Random, machine: Machine) -> Machine:
-    """The machine with an inner storage made of eDRAM: retention of a few cycles, refresh as dear as accesses."""
+def refreshing(rng: Random, task: Task) -> Task:
+    """The task with an inner storage made of eDRAM: retention of a few cycles, refresh as dear as accesses."""
+    machine = task.machine
     place = rng.choice([p for p, node in enumerate(machine.nodes) if p and isinstance(node, Storage)])
     node = machine.nodes[place]
     assert isinstance(node, Storage) and node.depth is not None
     rows = max(1, node.depth // 2)
     retention_s = rng.choice([2, 3.5, 8, 20, 60]) * machine.cycle_s
-    refresh = Refresh(
+    refresh = EdramCells(
         banks=2,
         arrays_per_bank=1,
         rows_per_array=rows,
@@ -200,8 +201,9 @@ def refreshing(rng: Random, machine: Machine) -> Machine:
         retention_median_s=2 * retention_s,
         retention_sigma_ln=0.3,
     )
-    nodes = (*machine.nodes[:place], replace(node, refresh=refresh), *machine.nodes[place + 1 :])
+    nodes = (*machine.nodes[:place], replace(node, edram=refresh), *machine.nodes[place + 1 :])
     share = rng.choice([0.0, 0.0, 0.5])
-    return replace(machine, nodes=nodes).with_duties(
-        {node.name: RefreshDuty(share * refresh.rows, share, rng.choice(list(TileRefresh)))}
-    )
+    policy = rng.choice([NoRefresh(), OccupiedRefresh(), LifetimeRefresh()])
+    tiles = tabulated(policy, refresh.banks, refresh.rows_per_bank, round(share * refresh.banks))
+    duty = RefreshDuty(share * refresh.rows, share, tiles)
+    return replace(task, machine=replace(machine, nodes=nodes), duties={node.name: duty})

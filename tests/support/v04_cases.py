@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from camel_plugin.components.base import Estimate, Refresh
+from camel_plugin.components.constant import ComponentCost
 from camel_plugin.errors import SpecError, UnknownNameError
+from camel_plugin.spec.machine import EdramCells
 
 ARCH = """\
 architecture:
@@ -99,18 +100,18 @@ mapping:
 PJ_PER_ACCESS = {"dram": 512.0, "edram": 8.0, "regfile": 0.5, "smartbuffer_rf": 0.25}
 
 
-def fake_estimate(kind: str, attributes: Mapping[str, object]) -> Estimate:
+def fake_estimate(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
     """Costs that do not depend on the attributes: writes cost twice a read, updates three times."""
     name = kind.lower()
     if name in PJ_PER_ACCESS:
         if "width" not in attributes:
             raise SpecError("this attribute is needed", field="attributes.width")
         read_J = PJ_PER_ACCESS[name] * 1e-12
-        refresh = Refresh(2, 4, 64, 70, 1e-12, 1.0, 4e-5, 1e-3, 0.5) if name == "edram" else None
+        refresh = EdramCells(2, 4, 64, 70, 1e-12, 1.0, 4e-5, 1e-3, 0.5) if name == "edram" else None
         actions = {"read": read_J, "write": 2 * read_J, "update": 3 * read_J}
-        return Estimate(actions, 1e-3, 2e-9, refresh, unconfirmed=(f"{name} is made up",))
+        return ComponentCost(actions, 1e-3, 2e-9, refresh, unconfirmed=(f"{name} is made up",))
     if name in ("intmac", "vector_alu"):
-        return Estimate({"compute": 1e-12}, 1e-6, 1e-10)
+        return ComponentCost({"compute": 1e-12}, 1e-6, 1e-10)
     if name == "adder":
-        return Estimate({"add": 1e-13}, 2e-6, 3e-11)
+        return ComponentCost({"add": 1e-13}, 2e-6, 3e-11)
     raise UnknownNameError("component", kind, [*PJ_PER_ACCESS, "intmac", "vector_alu", "adder"])

@@ -15,12 +15,12 @@ from typing import Any
 
 from camel_plugin.engine.accelforge.result import read_figures, read_nodes
 from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
-from camel_plugin.engine.base import Evaluation, MapResult
 from camel_plugin.errors import EngineError
-from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.evaluation import Evaluation, MapResult
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 PYTHON_VARIABLE = "CAMEL_ACCELFORGE_PYTHON"
 HOW = "pip install 'camel-plugin[accelforge]' (Python 3.12 or newer) and graphviz"
@@ -71,7 +71,7 @@ class AccelForgeEngine:
         """
         return python()[1]
 
-    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+    def map(self, task: Task, objective: Objective, budget_s: float) -> MapResult:
         """The best of its Pareto-optimal mappings; its lower bound is that of the arithmetic alone.
 
         Its mapper has no partial result: a search that the budget cuts off is an error.
@@ -80,9 +80,9 @@ class AccelForgeEngine:
             EngineError: AccelForge is not installed, failed, found nothing or took too long, or its answer cannot
                 be true; names the folder with its console.
         """
-        start = time.perf_counter()
+        start, machine, problem = time.perf_counter(), task.constrained, task.problem
         with _Folder(problem) as folder:
-            rows = folder.run("map", write_specification(machine, problem), budget_s)
+            rows = folder.run("map", write_specification(task), budget_s)
             results = []
             for row in rows:
                 mapping = read_nodes(row["nodes"], machine, problem)
@@ -91,7 +91,7 @@ class AccelForgeEngine:
         mapping, evaluation = min(
             results, key=lambda result: goal.of(result[1].energy_J, result[1].cycles * machine.cycle_s)
         )
-        least_s = problem.macs / machine.instances(machine.compute.name) * machine.cycle_s
+        least_s = problem.macs / machine.units * machine.cycle_s
         return MapResult(
             mapping=mapping,
             evaluation=evaluation,
@@ -102,16 +102,16 @@ class AccelForgeEngine:
             wall_s=time.perf_counter() - start,
         )
 
-    def evaluate(self, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
+    def evaluate(self, task: Task, mapping: Mapping) -> Evaluation:
         """What its model says of one of our mappings.
 
         Raises:
             EngineError: as for :meth:`map`.
         """
-        text = write_specification(machine, problem) + write_mapping(mapping, machine, problem)
-        with _Folder(problem) as folder:
+        text = write_specification(task) + write_mapping(mapping, task)
+        with _Folder(task.problem) as folder:
             (row,) = folder.run("score", text, SCORE_S)
-            return read_figures(row["figures"], mapping, machine, problem)
+            return read_figures(row["figures"], mapping, task.constrained, task.problem)
 
 
 class _Folder:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from camel_plugin.engine.accelforge.specification import EINSUM, axes, variable
-from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
+from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.errors import EngineError
+from camel_plugin.spec.evaluation import Evaluation, LevelStats, TensorStats
 from camel_plugin.spec.machine import Fanout, Machine, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Problem
@@ -90,11 +91,12 @@ def read_figures(figures: MappingType[str, float], mapping: Mapping, machine: Ma
     return Evaluation(
         cycles=cycles,
         computes=problem.macs,
-        utilization=problem.macs / (cycles * machine.instances(machine.compute.name)),
+        utilization=problem.macs / (cycles * machine.units),
         energy_J=_of(figures, "Total/energy"),
         compute_J=_of(figures, f"{EINSUM}/energy/{machine.compute.name}/None/compute"),
         bound_by="compute" if own == cycles else slowest,
         levels=levels,
+        tiles=tile_stays(machine, problem, mapping),
     )
 
 

@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from camel_plugin.engine.base import refuse_formats
+from camel_plugin.engine.protocol import refuse_formats
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 EINSUM = "Operation"
 UNLIMITED = 1e30
 """Accesses a second of a port without a limit."""
 
 
-def write_specification(machine: Machine, problem: Problem) -> str:
+def write_specification(task: Task) -> str:
     """YAML text of architecture and workload.
 
     Raises:
         InputError: a recipe has set formats.
     """
-    refuse_formats("the AccelForge engine", machine)
+    refuse_formats("the AccelForge engine", task)
+    machine, problem = task.constrained, task.problem
     lines = ["arch:", "  nodes:"]
     for node in machine.nodes:
         if isinstance(node, Storage):
@@ -59,15 +61,16 @@ class _Loop:
     axis: str
 
 
-def write_mapping(mapping: Mapping, machine: Machine, problem: Problem) -> str:
+def write_mapping(mapping: Mapping, task: Task) -> str:
     """YAML text of a mapping, to stand behind a specification.
 
     There a tile is fetched anew in every iteration of every loop outside it, here only when it changes. Its place is
     therefore outside the loops that do not move it, and that of a tensor at home outside all loops.
     """
+    machine, problem = task.constrained, task.problem
     left = problem.size
     lines = ["mapping:", "  nodes:"]
-    for item in _placed(_sequence(mapping, machine, problem), machine, problem):
+    for item in _placed(_sequence(mapping, machine, problem), task):
         if isinstance(item, _Tile):
             lines.append(f"  - !Storage {{tensors: [{item.tensor}], component: {item.level}}}")
             continue
@@ -92,14 +95,14 @@ def _sequence(mapping: Mapping, machine: Machine, problem: Problem) -> Iterator[
             yield _Loop(name, loops.factor(name), node.name, axis)
 
 
-def _placed(items: Iterable[_Tile | _Loop], machine: Machine, problem: Problem) -> list[_Tile | _Loop]:
+def _placed(items: Iterable[_Tile | _Loop], task: Task) -> list[_Tile | _Loop]:
     """The same with everything as far out as it may stand."""
     result: list[_Tile | _Loop] = []
     for item in items:
         position = len(result)
-        if isinstance(item, _Tile) and machine.homes.get(item.tensor) == item.level:
+        if isinstance(item, _Tile) and task.homes.get(item.tensor) == item.level:
             position = 0
-        while position and _may_pass(item, result[position - 1], problem):
+        while position and _may_pass(item, result[position - 1], task.problem):
             position -= 1
         while position < len(result) and isinstance(result[position], _Tile):
             position += 1

@@ -9,16 +9,15 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from camel_plugin.cache import source_digest
-from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.native.model import Model
-from camel_plugin.engine.native.rules import TIMELOOP, Rules
+from camel_plugin.engine.native.model_rules import TIMELOOP, ModelRules
 from camel_plugin.engine.native.search import Search
 from camel_plugin.errors import EngineError, InfeasibleError
 from camel_plugin.mapspace.feasibility import shortfalls
 from camel_plugin.mapspace.space import MapSpace
-from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.objective import Objective
-from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 Progress = Callable[[float, float], None]
 """Called during a search with the best value and the lower bound so far."""
@@ -37,7 +36,7 @@ class NativeEngine:
     weighs_refresh = True
 
     def __init__(
-        self, rules: Rules = TIMELOOP, progress: Progress | None = None, keep_on_interrupt: bool = False
+        self, rules: ModelRules = TIMELOOP, progress: Progress | None = None, keep_on_interrupt: bool = False
     ) -> None:
         self.rules = rules
         self.progress = progress
@@ -47,7 +46,7 @@ class NativeEngine:
         """Version of this package and a digest of the engine's sources: no stale result survives a change."""
         return f"{package_version('camel-plugin')}+{source_digest(Path(__file__).parent)}"
 
-    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+    def map(self, task: Task, objective: Objective, budget_s: float) -> MapResult:
         """The best mapping and a bound that no mapping is below.
 
         The same input gives the same result, unless ``budget_s`` cuts the search off; a result without proof
@@ -58,8 +57,8 @@ class NativeEngine:
             EngineError: the budget ran out before any valid mapping was found.
         """
         start = time.perf_counter()
-        space = MapSpace(machine, problem)
-        model = Model(machine, problem, self.rules)
+        space = MapSpace(task)
+        model = Model(task, self.rules)
         search = Search(space, model, Objective(objective), budget_s, self.progress)
         try:
             search.run()
@@ -69,8 +68,8 @@ class NativeEngine:
         best = search.best
         if best.batch is None:
             if math.isfinite(search.bound):
-                raise EngineError(f"no valid mapping of {problem.name} found within {budget_s:g} s")
-            raise InfeasibleError(f"{problem.name} on {machine.name}", shortfalls(space))
+                raise EngineError(f"no valid mapping of {task.problem.name} found within {budget_s:g} s")
+            raise InfeasibleError(f"{task.problem.name} on {task.machine.name}", shortfalls(space))
         return MapResult(
             mapping=best.batch.mapping(0),
             evaluation=model.report(model.evaluate(best.batch), 0),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from camel_plugin.engine.native.orders import orders
-from camel_plugin.engine.native.refresh import availability
+from camel_plugin.engine.native.task_refresh import availability
 from camel_plugin.mapspace.lattice import Floats, Lattice
 from camel_plugin.mapspace.space import Keep, MapSpace
 from camel_plugin.spec.machine import Storage
@@ -34,7 +34,7 @@ class LevelCosts:
 
     def __init__(self, space: MapSpace, keep: Keep) -> None:
         ports = [
-            (s, kind, bandwidth * availability(space.machine, storage))
+            (s, kind, bandwidth * availability(space.task, storage))
             for s, storage in enumerate(space.machine.storages)
             for kind, bandwidth in (("read", storage.read_bandwidth), ("write", storage.write_bandwidth))
             if bandwidth is not None
@@ -48,7 +48,7 @@ class LevelCosts:
                 if keep[s, t]:
                     costs = [_word_energies(storage), (0.0, 0.0, 0.0)]
                     costs += [_port_times(kind, 1 / bandwidth if s == at else 0.0) for at, kind, bandwidth in ports]
-                    read, fill, update = np.array(costs).T * storage.words_per_value.get(dataspace.name, 1.0)
+                    read, fill, update = np.array(costs).T * space.task.words_per_value(storage.name)[t]
                     self.asked[:, s, t] = read + update if dataspace.read_write else read
                     self.filled[:, s, t] = fill if outer >= 0 else 0.0
                     if dataspace.read_write:
@@ -111,13 +111,14 @@ class Bounds:
         assert isinstance(storage, Storage)
         if storage.depth is None:
             return np.zeros(self.lattice.size)
-        resident = self.space.machine.resident(storage.name)
+        resident = self.space.task.resident(storage.name)
         words = np.zeros(self.lattice.size)
+        sizes = self.space.task.words_per_value(storage.name)
         for t, dataspace in enumerate(self.space.problem.dataspaces):
             if self.costs.keep[self.storage_at[level], t]:
                 whole = dataspace.name in resident
                 values = dataspace.volume(self.space.problem.size) if whole else self.lattice.boxes[t]
-                words += values * storage.words_per_value.get(dataspace.name, 1.0)
+                words += values * sizes[t]
         return np.where(words <= storage.depth * storage.block_words, 0.0, np.inf)
 
     def inside(self, level: int) -> Floats:

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from camel_plugin.engine.native.batch_result import Floats, Ints
 from camel_plugin.engine.native.grouping import distinct_columns
 from camel_plugin.engine.native.nest import Nest
-from camel_plugin.engine.native.result import Floats, Ints
 
 SpatialLoops = tuple[tuple[int, int], ...]
 """Motion of the child (a key) and factor of each spatial loop, outermost first."""

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 import time
 
-from camel_plugin.engine.base import MapResult
 from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.search import objective_values
+from camel_plugin.engine.padded import useful
 from camel_plugin.mapspace.batch import MappingBatch
-from camel_plugin.mapspace.padding import useful
-from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.plan import ChosenMapping
-from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 
-def costed(machine: Machine, problem: Problem, chosen: ChosenMapping, objective: Objective) -> MapResult | None:
+def costed(task: Task, chosen: ChosenMapping, objective: Objective) -> MapResult | None:
     """The cost of a chosen mapping; None if it exceeds a level or mesh, or keeps data where their homes forbid it.
 
     Args:
-        machine: as the operation finds it.
-        problem: of the operation, without padding.
+        task: without padding.
         chosen: its mapping.
         objective: that its value is given in.
 
@@ -29,15 +27,16 @@ def costed(machine: Machine, problem: Problem, chosen: ChosenMapping, objective:
         InputError: the mapping has other nodes than the machine, or its factors do not multiply up to the problem.
     """
     start = time.perf_counter()
-    padded = problem.with_bounds(chosen.padded)
-    spaces = {space.name for space in padded.dataspaces}
+    padded = task.padded(chosen.padded)
+    machine = task.constrained
+    spaces = {space.name for space in padded.problem.dataspaces}
     for storage in machine.storages:
         keep = chosen.mapping.at(storage.name).keep
         if not storage.keep & spaces <= keep or keep & storage.bypass:
             return None
-    model = Model(machine, padded)
-    result = model.evaluate(MappingBatch.from_mappings(machine, padded, [chosen.mapping]))
-    value = float(objective_values(machine, result, objective)[0])
+    model = Model(padded)
+    result = model.evaluate(MappingBatch.from_mappings(machine, padded.problem, [chosen.mapping]))
+    value = float(objective_values(padded, result, objective)[0])
     if math.isinf(value):
         return None
     found = MapResult(
@@ -49,4 +48,4 @@ def costed(machine: Machine, problem: Problem, chosen: ChosenMapping, objective:
         evaluated=1,
         wall_s=time.perf_counter() - start,
     )
-    return useful(found, machine, problem, padded) if chosen.padded else found
+    return useful(found, task, padded.problem) if chosen.padded else found

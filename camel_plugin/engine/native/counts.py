@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camel_plugin.engine.native.batch_result import Bools, Floats, Ints
 from camel_plugin.engine.native.children import child_share, children
 from camel_plugin.engine.native.links import linkable, links
 from camel_plugin.engine.native.nest import Nest
-from camel_plugin.engine.native.result import Bools, Floats, Ints
 from camel_plugin.engine.native.tiles import volume
 from camel_plugin.engine.native.walk import Demand, demand
 from camel_plugin.spec.machine import Fanout
@@ -17,17 +17,13 @@ from camel_plugin.spec.machine import Fanout
 
 @dataclass(frozen=True)
 class Counts:
-    """Words per instance, [S, B] each; 0 where the dataspace is bypassed.
-
-    ``whole`` [B]: the outermost storage that keeps the dataspace holds all of it.
-    """
+    """Words per instance, [S, B] each; 0 where the dataspace is bypassed."""
 
     capacity: Ints
     reads: Ints
     fills: Ints
     updates: Ints
     temporal_reductions: Ints
-    whole: Bools
 
 
 class _Traffic:
@@ -100,18 +96,16 @@ def count(nest: Nest, dataspace: int) -> Counts:
     asked = np.where(outermost, 0.0, traffic.share + traffic.peers)
     none = np.zeros(keep.shape, np.int64)
     capacity = np.where(keep, traffic.words, 0)
-    shape = nest.layout.shapes[dataspace]
-    whole = capacity.max(axis=0) == volume(shape.extents(nest.tiles[0]), nest.rows)
     if nest.layout.problem.dataspaces[dataspace].read_write:
         # The first partial sum of every word is written, not added to: its read, and its fill, never happen.
         first = _partitions(nest, dataspace)
         reads = _nearest(keep, accesses - first)
         fills = _nearest(keep & ~outermost, asked - first)
         updates = _nearest(keep, traffic.accesses)
-        return Counts(capacity, reads, fills, updates, reads, whole)
+        return Counts(capacity, reads, fills, updates, reads)
     reads = _nearest(keep, accesses)
     fills = np.where(keep, asked, 0.0).astype(np.int64)
-    return Counts(capacity, reads, fills, none, none, whole)
+    return Counts(capacity, reads, fills, none, none)
 
 
 def _nearest(where: Bools, words: Floats) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.engine.native.result import Ints
+from camel_plugin.engine.native.batch_result import Ints
 
 HASH = np.random.default_rng(0).integers(1, 2**63, size=256, dtype=np.int64) | 1
 """Odd multipliers that fold several integers into one; two groups meet with a chance of about 2^-64."""

@@ -19,6 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from camel_plugin.engine.native.batch_result import Bools, Floats, Ints
 from camel_plugin.engine.native.children import (
     Multicast,
     SpatialLoops,
@@ -30,7 +31,6 @@ from camel_plugin.engine.native.children import (
 )
 from camel_plugin.engine.native.grouping import HASH, distinct_columns
 from camel_plugin.engine.native.nest import Nest
-from camel_plugin.engine.native.result import Bools, Floats, Ints
 from camel_plugin.engine.native.walk import Demand
 from camel_plugin.spec.machine import Fanout
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
-from camel_plugin.engine.native.cost import accesses_energy_J, in_words, level_cycles
+from camel_plugin.engine.native.access_cost import accesses_energy_J, in_words, level_cycles
+from camel_plugin.engine.native.batch_result import BatchResult, Bools
 from camel_plugin.engine.native.counts import count
+from camel_plugin.engine.native.model_rules import TIMELOOP, ModelRules
 from camel_plugin.engine.native.nest import Layout, Nest
-from camel_plugin.engine.native.refresh import refreshed
-from camel_plugin.engine.native.result import BatchResult, Bools
-from camel_plugin.engine.native.rules import TIMELOOP, Rules
+from camel_plugin.engine.native.task_refresh import refreshed
+from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.mapspace.batch import MappingBatch
-from camel_plugin.spec.machine import Fanout, Machine, Storage
+from camel_plugin.spec.evaluation import Evaluation, LevelStats, TensorStats
+from camel_plugin.spec.machine import Fanout, Storage
 from camel_plugin.spec.mapping import Mapping
-from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 CHUNK = 2048
 """Mappings evaluated together: the arrays of a chunk stay in the second-level cache."""
@@ -29,19 +30,19 @@ class Model:
     """Evaluates mappings of one problem on one machine.
 
     Args:
-        machine: the machine.
-        problem: the problem.
+        task: problem and machine.
         rules: Timeloop's rules, or some of them switched off.
 
     Raises:
         InputError: the problem has a negative coefficient, or a tensor beyond 2^60 words or so.
     """
 
-    def __init__(self, machine: Machine, problem: Problem, rules: Rules = TIMELOOP) -> None:
-        self.machine = machine
-        self.problem = problem
+    def __init__(self, task: Task, rules: ModelRules = TIMELOOP) -> None:
+        self.task = task
+        self.machine = task.constrained
+        self.problem = task.problem
         self.rules = rules
-        self._layout = Layout(machine, problem, rules)
+        self._layout = Layout(task, rules)
 
     def evaluate(self, batch: MappingBatch) -> BatchResult:
         """Costs of every mapping of ``batch``, which must be of this machine and problem."""
@@ -64,13 +65,13 @@ class Model:
                 for name in ("capacity", "reads", "fills", "updates", "temporal_reductions")
             )
             for t, dataspace in enumerate(self.problem.dataspaces):
-                if dataspace.name in self.machine.resident(storage.name):
+                if dataspace.name in self.task.resident(storage.name):
                     capacity[t] = dataspace.volume(self.problem.size)
             used = nest.used[level]
             if storage.depth is not None:
-                held = in_words(storage, self.problem, capacity)
+                held = in_words(self.task, storage.name, capacity)
                 fits &= held.sum(axis=0) <= storage.depth * storage.block_words
-            moved = [in_words(storage, self.problem, values) for values in (reads, fills, updates)]
+            moved = [in_words(self.task, storage.name, values) for values in (reads, fills, updates)]
             dynamic = accesses_energy_J(storage, self.machine.instances(storage.name), used, *moved)
             alone = level_cycles(storage, nest.steps, moved[0], moved[1] + moved[2])
             cycles = np.maximum(cycles, alone)
@@ -91,7 +92,6 @@ class Model:
             result.leakage_J[rows, place] = leakage
             energy += leakage
         result.fits[rows] = fits
-        result.whole[rows] = np.all([one.whole for one in counts], axis=0)
         result.cycles[rows] = cycles
         result.compute_cycles[rows] = nest.steps
         result.energy_J[rows] = energy
@@ -132,8 +132,8 @@ class Model:
         cycles = int(result.cycles[index])
         slowest = max(levels, key=lambda name: levels[name].cycles)
         bound_by = "compute" if cycles == int(result.compute_cycles[index]) else slowest
-        units = self.machine.instances(self.machine.compute.name)
-        kept = refreshed(self.machine, result)
+        units = self.machine.units
+        kept = refreshed(self.task, result)
         return Evaluation(
             cycles=cycles,
             computes=self.problem.macs,
@@ -142,16 +142,17 @@ class Model:
             compute_J=result.compute_J,
             bound_by=bound_by,
             levels=levels,
+            tiles=tile_stays(self.machine, self.problem, result.batch.mapping(index)),
             refresh_J=float(kept.refresh_J[index]),
             stall_cycles=int(kept.cycles[index] - cycles) if np.isfinite(kept.cycles[index]) else 0,
         )
 
 
-def evaluate(machine: Machine, problem: Problem, mapping: Mapping, rules: Rules = TIMELOOP) -> Evaluation:
+def evaluate(task: Task, mapping: Mapping, rules: ModelRules = TIMELOOP) -> Evaluation:
     """Cost of one mapping.
 
     Raises:
         InputError: the mapping does not fit the machine's nodes or the problem's bounds.
     """
-    model = Model(machine, problem, rules)
-    return model.report(model.evaluate(MappingBatch.from_mappings(machine, problem, [mapping])), 0)
+    model = Model(task, rules)
+    return model.report(model.evaluate(MappingBatch.from_mappings(task.constrained, task.problem, [mapping])), 0)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.engine.native.result import Bools, Ints
-from camel_plugin.engine.native.rules import Rules
+from camel_plugin.engine.native.batch_result import Bools, Ints
+from camel_plugin.engine.native.model_rules import ModelRules
 from camel_plugin.engine.native.tiles import TileShape
-from camel_plugin.mapspace.batch import MappingBatch, loop_nodes
-from camel_plugin.spec.machine import Fanout, Machine, Storage
-from camel_plugin.spec.problem import Problem
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.machine import Fanout, Storage
+from camel_plugin.spec.task import Task
 
 
 class Layout:
-    """What machine, problem and rules fix for all mappings.
+    """What task and rules fix for all mappings.
 
     Attributes:
         nodes: loop nodes, outermost first.
@@ -21,11 +21,12 @@ class Layout:
         shapes: one per dataspace.
     """
 
-    def __init__(self, machine: Machine, problem: Problem, rules: Rules) -> None:
+    def __init__(self, task: Task, rules: ModelRules) -> None:
+        machine, problem = task.constrained, task.problem
         self.machine = machine
         self.problem = problem
         self.rules = rules
-        self.nodes: tuple[Storage | Fanout, ...] = loop_nodes(machine)
+        self.nodes: tuple[Storage | Fanout, ...] = machine.loop_nodes
         self.storages = [place for place, node in enumerate(self.nodes) if isinstance(node, Storage)]
         self.shapes = [TileShape(problem, dataspace, rules.count_gaps) for dataspace in problem.dataspaces]
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camel_plugin.engine.native.batch_result import BatchResult
 from camel_plugin.engine.native.bounds import Tables
 from camel_plugin.engine.native.model import Model
-from camel_plugin.engine.native.refresh import refreshed
-from camel_plugin.engine.native.result import BatchResult
 from camel_plugin.engine.native.search_polish import join, neighbours, rows, variants
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.engine.native.search_tree import Tree
+from camel_plugin.engine.native.task_refresh import refreshed
 from camel_plugin.mapspace.batch import MappingBatch
 from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.mapspace.space import MapSpace
-from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 FIRST_WIDTH, FIRST_PATTERNS = 64, 2
 """Partial mappings kept per node, and bypass patterns tried, in the first round; it always runs to its end."""
@@ -272,7 +272,7 @@ class Search:
 
     def _judge(self, batch: MappingBatch) -> None:
         """Cost the mappings by the model and remember the best one."""
-        values = objective_values(self.space.machine, self.model.evaluate(batch), self.objective)
+        values = objective_values(self.space.task, self.model.evaluate(batch), self.objective)
         self.best.evaluated += len(batch)
         if len(values) and values.min() < self.best.value:
             one = [int(values.argmin())]
@@ -293,10 +293,10 @@ def _merged(parts: list[States], width: int, undominated: bool) -> tuple[States,
     return (states.undominated() if undominated else states).best(width)
 
 
-def objective_values(machine: Machine, result: BatchResult, objective: Objective) -> Floats:
+def objective_values(task: Task, result: BatchResult, objective: Objective) -> Floats:
     """The objective of every mapping, refresh included, inf where it does not fit."""
-    cost = refreshed(machine, result)
-    seconds = cost.cycles * machine.cycle_s
+    cost = refreshed(task, result)
+    seconds = cost.cycles * task.machine.cycle_s
     values = {
         Objective.EDP: cost.energy_J * seconds,
         Objective.ENERGY: np.where(np.isfinite(seconds), cost.energy_J, np.inf),

@@ -8,8 +8,8 @@ import numpy as np
 
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts
 from camel_plugin.engine.native.orders import idle_loops, orders
-from camel_plugin.engine.native.refresh import standing_J_per_cycle
 from camel_plugin.engine.native.search_state import States
+from camel_plugin.engine.native.task_refresh import standing_J_per_cycle
 from camel_plugin.mapspace.containers import Containers
 from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.mapspace.space import MapSpace
@@ -51,7 +51,7 @@ class Scores:
         self._spared = {level: self._most_spared(level) for level in levels}
         self._ports = {level: self._compulsory(level) for level in levels}
         self._leakage_J = {
-            level: standing_J_per_cycle(space.machine)
+            level: standing_J_per_cycle(space.task)
             + sum(n.energy.leakage_J_per_cycle for n in space.nodes[: level + 1] if isinstance(n, Storage))
             for level in levels
         }

@@ -17,7 +17,6 @@ from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice
 from camel_plugin.mapspace.space import Keep, MapSpace
 from camel_plugin.spec.machine import Storage
 from camel_plugin.spec.objective import Objective
-from camel_plugin.spec.problem import Dataspace
 
 EXACT = 1e-9
 """Rounding of sums, in blocks."""
@@ -209,12 +208,17 @@ class Tree:
         space = self.space.problem.dataspaces[t]
         if space.read_write:
             again = np.maximum(0.0, values - self.lattice.boxes[t, -1])
-            updates = _excess(values, storage, space) * storage.energy.update_J
-            energy = updates + _excess(again, storage, space) * storage.energy.read_J
+            updates = self._excess(values, storage, t) * storage.energy.update_J
+            energy = updates + self._excess(again, storage, t) * storage.energy.read_J
         else:
             again = values
-            energy = _excess(values, storage, space) * storage.energy.read_J
-        return energy if filled is storage else energy + _excess(again, filled, space) * filled.energy.write_J
+            energy = self._excess(values, storage, t) * storage.energy.read_J
+        return energy if filled is storage else energy + self._excess(again, filled, t) * filled.energy.write_J
+
+    def _excess(self, values: Floats, storage: Storage, t: int) -> Floats:
+        """[n] blocks by which whole blocks exceed ``values``; clusters share theirs, so theirs do not count."""
+        blocks = values * self.space.task.words_per_value(storage.name)[t] / storage.block_words
+        return np.maximum(0.0, np.ceil(blocks - EXACT) - blocks) if storage.cluster_size == 1 else np.zeros_like(values)
 
     # -- details -----------------------------------------------------------------------------------------------
 
@@ -277,9 +281,3 @@ class Tree:
 
     def _written(self, states: States, level: int, picks: Ints, along_x: Bools) -> States:
         return states.but(trail=self.trail.add(states.trail, level, picks, states.order, along_x))
-
-
-def _excess(values: Floats, storage: Storage, space: Dataspace) -> Floats:
-    """[n] blocks by which whole blocks exceed ``values``; clusters share theirs, so theirs do not count."""
-    blocks = values * storage.words_per_value.get(space.name, 1.0) / storage.block_words
-    return np.maximum(0.0, np.ceil(blocks - EXACT) - blocks) if storage.cluster_size == 1 else np.zeros_like(values)

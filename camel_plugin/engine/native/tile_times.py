@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.engine.native.result import Bools, Floats, Ints
-from camel_plugin.mapspace.batch import MappingBatch, loop_nodes
+from camel_plugin.engine.native.batch_result import Bools, Floats, Ints
+from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.evaluation import TileStay
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.problem import Dataspace, Problem
@@ -27,40 +28,36 @@ class TileTimes:
     Attributes:
         words: [B] bounding box of the tile, one instance.
         instances: [B] instances of the level that the mapping uses.
-        residency: [B] longest time that a datum stays before the tile has moved on (halo included).
-        unrestored: [B] longest time without a write: ``residency`` for a read-only dataspace, one sweep over
+        stays: [B] longest time that a datum stays before the tile has moved on (halo included).
+        unrestored: [B] longest time without a write: ``stays`` for a read-only dataspace, one sweep over
             the tile for one that is accumulated into, where every visit writes.
     """
 
     words: Ints
     instances: Ints
-    residency: Floats
+    stays: Floats
     unrestored: Floats
 
 
-@dataclass(frozen=True)
-class TileTime:
-    """:class:`TileTimes` of one mapping."""
-
-    words: int
-    instances: int
-    residency: float
-    unrestored: float
-
-
-def tile_time(machine: Machine, problem: Problem, mapping: Mapping, level: str, dataspace: str) -> TileTime:
-    """Times of the tile that ``level`` keeps of ``dataspace``."""
+def tile_stays(machine: Machine, problem: Problem, mapping: Mapping) -> tuple[TileStay, ...]:
+    """A row for each level and each dataspace that the mapping keeps in it."""
     batch = MappingBatch.from_mappings(machine, problem, [mapping])
-    t = next(t for t, each in enumerate(problem.dataspaces) if each.name == dataspace)
-    times = tile_times(batch, level, t)
-    return TileTime(int(times.words[0]), int(times.instances[0]), float(times.residency[0]), float(times.unrestored[0]))
+    rows = []
+    for level in machine.storages:
+        for t, space in enumerate(problem.dataspaces):
+            if space.name in mapping.at(level.name).keep:
+                times = tile_times(batch, level.name, t)
+                words, instances = int(times.words[0]), int(times.instances[0])
+                stays, unrestored = float(times.stays[0]), float(times.unrestored[0])
+                rows.append(TileStay(level.name, space.name, words, instances, stays, unrestored))
+    return tuple(rows)
 
 
 def tile_times(batch: MappingBatch, level: str, t: int) -> TileTimes:
     """Times of the tiles that storage ``level`` keeps of dataspace number ``t``."""
     loops = _Loops(batch)
     space = batch.problem.dataspaces[t]
-    position = next(place for place, node in enumerate(loop_nodes(batch.machine)) if node.name == level)
+    position = next(place for place, node in enumerate(batch.machine.loop_nodes) if node.name == level)
     tile = batch.factors[:, position:].prod(axis=1)
     moves = loops.temporal & (loops.factor > 1) & loops.relevant(space)
     outside = moves & (loops.node < position)
@@ -77,7 +74,7 @@ def tile_times(batch: MappingBatch, level: str, t: int) -> TileTimes:
     return TileTimes(
         words=np.prod(_box(batch.problem, space, tile), axis=0),
         instances=np.where(~loops.temporal & (loops.node < position), loops.factor, 1).prod(axis=1),
-        residency=residency,
+        stays=residency,
         unrestored=unrestored,
     )
 
@@ -97,7 +94,7 @@ class _Loops:
         rows, nodes, dims = batch.factors.shape
         self._problem = batch.problem
         self.node: Ints = np.repeat(np.arange(nodes), dims)
-        storages = [isinstance(node, Storage) for node in loop_nodes(batch.machine)]
+        storages = [isinstance(node, Storage) for node in batch.machine.loop_nodes]
         self.temporal: Bools = np.repeat(np.array(storages, np.bool_), dims)
         order = batch.order.astype(np.int64)
         self.dimension: Ints = order.reshape(rows, -1)
@@ -153,7 +150,7 @@ def _stay(loops: _Loops, space: Dataspace, moving: Bools, innermost: Ints, tile:
 
 def _child(batch: MappingBatch, position: int, t: int) -> Ints:
     """[B] position of the next storage inside that keeps dataspace ``t``; one past the last node if none does."""
-    nodes = loop_nodes(batch.machine)
+    nodes = batch.machine.loop_nodes
     storages = [place for place, node in enumerate(nodes) if isinstance(node, Storage)]
     child = np.full(len(batch), len(nodes))
     for s in range(len(storages) - 1, -1, -1):

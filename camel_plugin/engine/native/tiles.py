@@ -7,8 +7,8 @@ from itertools import product
 
 import numpy as np
 
+from camel_plugin.engine.native.batch_result import Ints
 from camel_plugin.engine.native.grouping import distinct_columns
-from camel_plugin.engine.native.result import Ints
 from camel_plugin.errors import InputError
 from camel_plugin.spec.problem import Dataspace, Problem
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from camel_plugin.engine.native.batch_result import Ints
 from camel_plugin.engine.native.nest import Nest
-from camel_plugin.engine.native.result import Ints
 from camel_plugin.engine.native.tiles import TileShape, volume
 
 

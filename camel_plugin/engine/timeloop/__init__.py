@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from camel_plugin.engine.base import Evaluation, MapResult, refuse_formats
+from camel_plugin.engine.native.tile_times import tile_stays
+from camel_plugin.engine.protocol import refuse_formats
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.process import LOG, last_line, run
@@ -21,10 +22,12 @@ from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.yaml_source import load_yaml
 from camel_plugin.mapspace.feasibility import shortfalls
 from camel_plugin.mapspace.space import MapSpace
+from camel_plugin.spec.evaluation import Evaluation, MapResult
 from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 METRICS = {
     Objective.EDP: ["edp"],
@@ -67,7 +70,7 @@ class TimeloopEngine:
         translator = front_end.package if front_end else "without front end,"
         return f"{mapper} {translator} threads={self.threads} patience={self.patience}"
 
-    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
+    def map(self, task: Task, objective: Objective, budget_s: float) -> MapResult:
         """The best mapping that ``timeloop-mapper`` finds; its lower bound is that of the arithmetic alone.
 
         A dataspace with a home has no loop outside it (:func:`write_architecture`), so the result can be worse than
@@ -78,9 +81,9 @@ class TimeloopEngine:
             EngineError: a tool is missing or failed, or what it wrote cannot be true; names the folder with its log.
         """
         start, objective = time.perf_counter(), Objective(objective)
-        machine = limited(machine)
+        machine, problem = limited(task), task.problem
         files = {
-            "architecture.yaml": write_architecture(machine, problem),
+            "architecture.yaml": write_architecture(machine, problem, task.homes),
             "problem.yaml": write_problem(problem),
             "mapper.yaml": write_mapper(objective, self.threads, self.patience),
         }
@@ -89,15 +92,15 @@ class TimeloopEngine:
             job.run("timeloop-mapper", budget_s)
             text = job.output("timeloop-mapper.map.yaml")
             if not text:
-                if missing := shortfalls_of(machine, problem):
+                if missing := shortfalls_of(task):
                     raise InfeasibleError(f"{problem.name} on {machine.name}", missing)
                 raise EngineError(
                     f"timeloop-mapper found no valid mapping within {budget_s:g} s and {job.examined()} tries"
                 )
             mapping = read_mapping([("timeloop-mapper.map.yaml", text)], machine, problem)
-            evaluation = parse_stats(job.output("timeloop-mapper.stats.txt"), machine, problem)
+            evaluation = _evaluation(job.output("timeloop-mapper.stats.txt"), machine, problem, mapping)
             examined = job.examined()
-        least_s = problem.macs / machine.instances(machine.compute.name) * machine.cycle_s
+        least_s = problem.macs / machine.units * machine.cycle_s
         return MapResult(
             mapping=mapping,
             evaluation=evaluation,
@@ -108,13 +111,14 @@ class TimeloopEngine:
             wall_s=time.perf_counter() - start,
         )
 
-    def evaluate(self, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
+    def evaluate(self, task: Task, mapping: Mapping) -> Evaluation:
         """What ``timeloop-model`` says of one mapping.
 
         Raises:
             EngineError: as for :meth:`map`.
         """
-        bare = limited(_unconstrained(machine, problem, mapping))
+        problem = task.problem
+        bare = _unconstrained(limited(task), problem, mapping)
         files = {
             "architecture.yaml": write_architecture(bare, problem),
             "problem.yaml": write_problem(problem),
@@ -123,7 +127,7 @@ class TimeloopEngine:
         with _Job(bare, problem, files, self.keep) as job:
             job.translate("model", expect={})
             job.run("timeloop-model")
-            return parse_stats(job.output("timeloop-model.stats.txt"), bare, problem)
+            return _evaluation(job.output("timeloop-model.stats.txt"), bare, problem, mapping)
 
 
 def write_mapper(objective: Objective, threads: int = 1, patience: int = 500) -> str:
@@ -141,9 +145,9 @@ def write_mapper(objective: Objective, threads: int = 1, patience: int = 500) ->
     return "\n".join(lines) + "\n"
 
 
-def shortfalls_of(machine: Machine, problem: Problem) -> tuple[Any, ...]:
+def shortfalls_of(task: Task) -> tuple[Any, ...]:
     """Why no mapping can exist; empty if some may."""
-    space = MapSpace(machine, problem)
+    space = MapSpace(task)
     found = shortfalls(space)
     return () if found and found[0].what == "combination of constraints" else found
 
@@ -201,13 +205,19 @@ class _Job:
         return int(counts[-1]) + 1 if counts else 0
 
 
-def limited(machine: Machine) -> Machine:
-    """The machine with a depth wherever the front end demands one.
+def _evaluation(stats: str, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
+    """What Timeloop said of a mapping, and how long its tiles stay, of which it says nothing."""
+    return replace(parse_stats(stats, machine, problem), tiles=tile_stays(machine, problem, mapping))
+
+
+def limited(task: Task) -> Machine:
+    """The machine of a task with a depth wherever the front end demands one.
 
     Raises:
         InputError: a recipe has set formats, for which Timeloop has no words.
     """
-    refuse_formats("Timeloop", machine)
+    refuse_formats("Timeloop", task)
+    machine = task.constrained
     nodes = (
         replace(node, depth=UNLIMITED_ROWS) if isinstance(node, Storage) and node.depth is None else node
         for node in machine.nodes
@@ -226,4 +236,4 @@ def _unconstrained(machine: Machine, problem: Problem, mapping: Mapping) -> Mach
         elif isinstance(node, Fanout):
             node = replace(node, spatial=LoopConstraints())
         nodes.append(node)
-    return replace(machine, nodes=tuple(nodes), homes={})
+    return replace(machine, nodes=tuple(nodes))

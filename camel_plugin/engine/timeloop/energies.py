@@ -92,7 +92,7 @@ def _estimators(summary: YamlNode) -> Iterator[tuple[str, str]]:
 def _replaced(node: Node, energies: dict[str, tuple[ert_file.Table, YamlNode]], cycle_s: float) -> Node:
     if isinstance(node, Storage):
         table, place = energies[node.name]
-        leakage = node.energy.leakage_J_per_cycle if node.refresh else table.get("leak", 0.0)
+        leakage = node.energy.leakage_J_per_cycle if node.edram else table.get("leak", 0.0)
         return replace(
             node,
             energy=StorageEnergy(

@@ -6,8 +6,8 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
 from camel_plugin.errors import EngineError
+from camel_plugin.spec.evaluation import Evaluation, LevelStats, TensorStats
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.problem import Problem
 
@@ -100,11 +100,10 @@ class _Reader:
         if abs(energy_J - total_J) > rounding_J + 1e-6 * total_J:
             raise EngineError(f"the parts of Timeloop's energy make {energy_J:g} J, its total is {total_J:g} J")
         slowest = max(levels, key=lambda name: levels[name].cycles)
-        units = self.machine.instances(self.machine.compute.name)
         return Evaluation(
             cycles=cycles,
             computes=computes,
-            utilization=computes / (cycles * units),
+            utilization=computes / (cycles * self.machine.units),
             energy_J=energy_J,
             compute_J=compute_J,
             bound_by="compute" if self._count(self.compute, "Cycles") == cycles else slowest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,21 +10,21 @@ from camel_plugin.spec.machine import Compute, Fanout, LoopConstraints, Machine,
 from camel_plugin.spec.problem import Problem
 
 
-def write_architecture(machine: Machine, problem: Problem | None = None) -> str:
+def write_architecture(machine: Machine, problem: Problem | None = None, homes: Mapping[str, str] | None = None) -> str:
     """The machine as a v0.4 file: what a mapper needs of it.
 
     Energies stand in its ERT (:func:`camel_plugin.files.v04.write_ert`), never here, so that a component estimator
     is not asked again about a storage whose free rows were narrowed. Area, refresh and the vector unit are left out;
-    an eDRAM is a plain ``storage``. A dataspace with a home keeps away from the levels outside it, as
-    :meth:`Machine.with_homes` has it; and since Timeloop counts only a tile of it there, no loop outside the home may
-    run over its dimensions, which makes the tile the whole tensor.
+    an eDRAM is a plain ``storage``. Since Timeloop counts only a tile of a dataspace at its home, no loop outside the
+    home may run over its dimensions, which makes the tile the whole tensor.
 
     Args:
         machine: the machine.
         problem: keeps only the dimensions and dataspaces that it has, and spells ``no_iteration_over`` and homes out
-            as factors; needed if the machine has homes.
+            as factors; needed if there are homes.
+        homes: dataspace -> level where it rests whole.
     """
-    writer = _Writer(machine, problem)
+    writer = _Writer(machine, problem, homes or {})
     lines = [
         "variables:",
         "  version: 0.4",
@@ -45,6 +45,7 @@ def write_architecture(machine: Machine, problem: Problem | None = None) -> str:
 class _Writer:
     machine: Machine
     problem: Problem | None
+    homes: Mapping[str, str]
 
     def nodes(self) -> Iterator[str]:
         waiting: Fanout | None = None
@@ -132,7 +133,7 @@ class _Writer:
         if self.problem is None:
             return
         order = [each.name for each in self.machine.nodes]
-        within = {name for name, home in self.machine.homes.items() if order.index(node.name) < order.index(home)}
+        within = {name for name, home in self.homes.items() if order.index(node.name) < order.index(home)}
         for space in self.problem.dataspaces:
             if space.name in loops.no_iteration_over | within:
                 yield from space.dimensions

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from camel_plugin.components.base import Estimate
 from camel_plugin.components.compound import estimate_component
+from camel_plugin.components.constant import ComponentCost
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.expressions import resolve
 from camel_plugin.files.schema import (
@@ -327,7 +327,7 @@ class _Reader:
                 leakage_J_per_cycle=leakage * scale,
             ),
             area_m2=cost.area_m2 * self._scale(found, "area_scale", attributes) if cost else 0.0,
-            refresh=cost.refresh if cost and technology == "edram" else None,
+            edram=cost.edram if cost and technology == "edram" else None,
             is_dram=is_dram,
         )
 
@@ -344,7 +344,7 @@ class _Reader:
             area_m2=cost.area_m2 * self._scale(found, "area_scale", attributes) if cost else 0.0,
         )
 
-    def _estimate(self, node: YamlNode, found: Mapping[str, YamlNode], attributes: Mapping[str, Any]) -> Estimate:
+    def _estimate(self, node: YamlNode, found: Mapping[str, YamlNode], attributes: Mapping[str, Any]) -> ComponentCost:
         """Cost of one instance; the subclass is what Accelergy prefers."""
         kind = text(found.get("subclass") or found["class"])
         timed = {"global_cycle_seconds": self._cycle_s(attributes, node), **attributes}
@@ -353,7 +353,7 @@ class _Reader:
         return cost
 
     def _table(
-        self, name: str, node: YamlNode, cost: Estimate | None, attributes: Mapping[str, Any]
+        self, name: str, node: YamlNode, cost: ComponentCost | None, attributes: Mapping[str, Any]
     ) -> tuple[ert_file.Table, YamlNode, float]:
         """Energies in J, where they stand, and leakage in J per cycle: from the ERT if it has the component."""
         if name in self.ert:
@@ -362,7 +362,7 @@ class _Reader:
         assert cost is not None
         return cost.actions_J, node, cost.leakage_W * self._cycle_s(attributes, node)
 
-    def _note(self, name: str, cost: Estimate) -> None:
+    def _note(self, name: str, cost: ComponentCost) -> None:
         self.unconfirmed += [f"{name}: {note}" for note in cost.unconfirmed]
 
     def _cycle_s(self, attributes: Mapping[str, Any], node: YamlNode) -> float:

@@ -36,7 +36,7 @@ def _component(component: Component, node: Node) -> Iterator[str]:
     if component.subclass:
         yield f"  subclass: {component.subclass}"
     actions = ["compute"] if isinstance(node, Compute) else ["read", "write", "update"]
-    if isinstance(node, Storage) and node.refresh:
+    if isinstance(node, Storage) and node.edram:
         actions.append("refresh")
     yield f"  required_actions: [{', '.join([*actions, 'leak'])}]"
     yield "  attributes:"

@@ -14,6 +14,8 @@ from camel_plugin import resources
 from camel_plugin.components.machines import Machine, load_machine, load_machine_file, render_machine
 from camel_plugin.errors import InputError, SpecError
 from camel_plugin.spec.machine import Fanout, Storage
+from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 SPECS = Path(__file__).parents[3] / "arch_specs"
 NAMES = sorted(path.stem for path in SPECS.glob("*.yaml"))
@@ -81,7 +83,7 @@ def test_costs_are_physical(name: str, machines: dict[str, Machine]) -> None:
     assert per_word[0] == max(per_word)
     for storage in machine.storages:
         assert (storage.area_m2 == 0) == storage.is_dram
-        assert (storage.refresh is None) == (storage.technology != "edram")
+        assert (storage.edram is None) == (storage.technology != "edram")
     assert 0.05e-6 < machine.area_m2 < 50e-6
 
 
@@ -113,7 +115,8 @@ def test_the_activation_buffer_can_be_the_home_of_any_dataspace(
     name: str, dataspace: str, machines: dict[str, Machine]
 ) -> None:
     home = machines[name].storages[1].name
-    resident = machines[name].with_homes({dataspace: home})
+    spaces = tuple(Dataspace(each, ((("N", 1),),)) for each in ("Weights", "Inputs", "Outputs"))
+    resident = Task(machines[name], Problem(("N",), (1,), spaces), {dataspace: home}).constrained
     keepers = [storage.name for storage in resident.storages if dataspace in storage.keep]
     assert keepers[0] == home
     assert all(dataspace in storage.bypass for storage in resident.storages if storage.name == "dram")
@@ -147,7 +150,7 @@ def test_buffers_hold_whole_blocks_of_nine_values(
 
 
 def test_camel_refresh_is_the_published_one(machines: dict[str, Machine]) -> None:
-    refresh = machines["camel"].storage("act_edram").refresh
+    refresh = machines["camel"].storage("act_edram").edram
     assert refresh is not None
     rows = 48 * KIB_BITS // BLOCK_BITS
     assert (refresh.banks, refresh.rows_per_array, refresh.row_bits) == (12, 1024, 58)
@@ -217,14 +220,14 @@ def test_temperature_argument_changes_retention_and_leakage() -> None:
     hot, cool = load_machine("camel"), load_machine("camel", temperature_C=25)
     assert cool.temperature_C == 25
     warm, cold = hot.storage("act_edram"), cool.storage("act_edram")
-    assert warm.refresh is not None
-    assert cold.refresh is not None
-    assert cold.refresh.retention_s > warm.refresh.retention_s
+    assert warm.edram is not None
+    assert cold.edram is not None
+    assert cold.edram.retention_s > warm.edram.retention_s
     assert cold.energy.leakage_J_per_cycle < warm.energy.leakage_J_per_cycle
 
 
 def test_retention_can_be_given_outright() -> None:
-    refresh = load_machine("camel", {"edram_retention": "50e-6"}, temperature_C=25).storage("act_edram").refresh
+    refresh = load_machine("camel", {"edram_retention": "50e-6"}, temperature_C=25).storage("act_edram").edram
     assert refresh is not None
     assert refresh.retention_s == 50e-6
 
@@ -232,7 +235,7 @@ def test_retention_can_be_given_outright() -> None:
 def test_overrides_reach_the_machine() -> None:
     machine = load_machine("camel", {"activation_banks": "6", "clock": "1e9", "technology": "7nm"})
     assert machine.cycle_s == 1e-9
-    refresh = machine.storage("act_edram").refresh
+    refresh = machine.storage("act_edram").edram
     assert refresh is not None
     assert refresh.banks == 6
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camel_plugin import plugins
-from camel_plugin.components import Estimate, estimate
+from camel_plugin.components import ComponentCost, estimate
 from camel_plugin.errors import CamelError, SpecError, UnknownNameError
 
 MEMORY = {"technology": "16nm", "width": 64, "depth": 1024}
@@ -28,7 +28,7 @@ def test_every_registered_kind_gives_a_sane_estimate(kind: str) -> None:
     assert 0 <= result.leakage_W < 1
     assert 0 <= result.area_m2 < 1e-4
     assert free or result.sources
-    assert (result.refresh is not None) == (kind == "edram")
+    assert (result.edram is not None) == (kind == "edram")
 
 
 @pytest.mark.parametrize("kind", sorted(ATTRIBUTES))
@@ -145,7 +145,7 @@ def test_a_users_model_is_found_like_a_built_in_one(monkeypatch: pytest.MonkeyPa
     class Entry:
         @staticmethod
         def load() -> object:
-            return lambda attributes: Estimate({"read": float(attributes["cost"])}, 0.0, 0.0)
+            return lambda attributes: ComponentCost({"read": float(attributes["cost"])}, 0.0, 0.0)
 
     monkeypatch.setattr(plugins, "registered", lambda group: {"MyMemory": Entry()})
     assert estimate("mymemory", {"cost": 3}).actions_J["read"] == 3

@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camel_plugin.components import Estimate, Refresh, estimate
+from camel_plugin.components import ComponentCost, estimate
+from camel_plugin.spec.machine import EdramCells
 
 CAMEL = {"technology": "16nm", "width": 54, "row_bits": 58, "datawidth": 6, "depth": 6780, "temperature": 100}
 
 
-def edram(**attributes: object) -> Estimate:
+def edram(**attributes: object) -> ComponentCost:
     return estimate("edram", {**CAMEL, **attributes})
 
 
-def refresh(**attributes: object) -> Refresh:
-    result = edram(**attributes).refresh
+def refresh(**attributes: object) -> EdramCells:
+    result = edram(**attributes).edram
     assert result is not None
     return result
 

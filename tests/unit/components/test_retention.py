@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camel_plugin.components import Refresh, availability, estimate, failed_fraction, retention_time
+from camel_plugin.components import availability, estimate, failed_fraction, retention_time
 from camel_plugin.errors import SpecError
+from camel_plugin.spec.machine import EdramCells
 
 CELLS = st.sampled_from([("3T", 16.0), ("3T", 65.0), ("1T1C", 22.0), ("1T1C", 45.0)])
 TEMPERATURES = st.floats(-40, 124)
 YIELDS = st.floats(0.01, 0.999999)
 
 
-def refresh(**attributes: object) -> Refresh:
-    result = estimate("edram", {"technology": "16nm", "width": 58, "depth": 1024, **attributes}).refresh
+def refresh(**attributes: object) -> EdramCells:
+    result = estimate("edram", {"technology": "16nm", "width": 58, "depth": 1024, **attributes}).edram
     assert result is not None
     return result
 

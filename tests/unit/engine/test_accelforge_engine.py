@@ -15,6 +15,7 @@ from camel_plugin.errors import EngineError
 from camel_plugin.files.v04 import read_machine, read_problem
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 SMALL = RECORDED / "timeloop-small"
@@ -49,7 +50,7 @@ class Bench:
         self.python.chmod(self.python.stat().st_mode | stat.S_IXUSR)
 
     def map(self, budget_s=30.0, problem=PROBLEM):
-        return AccelForgeEngine().map(MACHINE, problem, "edp", budget_s)
+        return AccelForgeEngine().map(Task(MACHINE, problem), "edp", budget_s)
 
     def fails(self, match: str, **given):
         with pytest.raises(EngineError, match=match) as caught:
@@ -71,7 +72,10 @@ def changed(**figures):
 
 
 def test_the_specification_that_was_recorded():
-    assert write_specification(MACHINE, PROBLEM) == (RECORDED / "accelforge-small" / "specification.yaml").read_text()
+    assert (
+        write_specification(Task(MACHINE, PROBLEM))
+        == (RECORDED / "accelforge-small" / "specification.yaml").read_text()
+    )
 
 
 def test_the_recorded_run(bench):
@@ -99,7 +103,7 @@ def test_the_best_of_several(bench):
     worse = changed(**{"Total/latency": 1e-6, "Total/energy": 2e-9})
     bench.write([*worse, *ANSWER])
     assert bench.map().evaluation.cycles == 128
-    assert AccelForgeEngine().map(MACHINE, PROBLEM, "energy", 30.0).evaluation.cycles == 500
+    assert AccelForgeEngine().map(Task(MACHINE, PROBLEM), "energy", 30.0).evaluation.cycles == 500
 
 
 def test_a_tensor_that_is_dropped(bench):
@@ -179,7 +183,7 @@ def test_what_a_specification_says_of_camel():
             Dataspace("Outputs", ((("M", 1),), (("P", 1),)), read_write=True),
         ),
     )
-    text = write_specification(load_machine("camel").with_homes({"Inputs": "act_edram"}), conv)
+    text = write_specification(Task(load_machine("camel"), conv, {"Inputs": "act_edram"}))
     memories = {part.split()[0]: part for part in text.split("name: ") if "tensors:" in part}
     assert "keep: Weights | Outputs, may_keep: Nothing" in memories["dram"]
     assert "keep: Inputs | Outputs, may_keep: Nothing" in memories["act_edram"]
@@ -196,7 +200,7 @@ def test_a_tile_stands_outside_the_loops_that_do_not_move_it():
             NodeMapping("pe", {"M": 4}, ("M",), x_dims=frozenset({"M"})),
         )
     )
-    text = write_mapping(mapping, MACHINE, PROBLEM)
+    text = write_mapping(mapping, Task(MACHINE, PROBLEM))
     assert text.splitlines()[2:] == [
         "  - !Storage {tensors: [A], component: dram}",
         "  - !Storage {tensors: [B], component: dram}",
@@ -210,5 +214,5 @@ def test_a_tile_stands_outside_the_loops_that_do_not_move_it():
         "  - !Spatial {rank_variable: over_M, tile_shape: 1, name: pe_x, component: pe}",
         "  - !Compute {einsum: Operation, component: mac}",
     ]
-    at_home = write_mapping(mapping, MACHINE.with_homes({"Z": "buffer"}), PROBLEM).splitlines()
+    at_home = write_mapping(mapping, Task(MACHINE, PROBLEM, {"Z": "buffer"})).splitlines()
     assert at_home[5] == "  - !Storage {tensors: [Z], component: buffer}"

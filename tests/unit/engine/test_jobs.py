@@ -7,12 +7,13 @@ import pytest
 
 from camel_plugin.cache import Cache, content_key
 from camel_plugin.engine import jobs
-from camel_plugin.engine.base import Evaluation, MapResult
 from camel_plugin.errors import InfeasibleError, Shortfall
+from camel_plugin.spec.evaluation import Evaluation, MapResult
 from camel_plugin.spec.machine import Compute, Machine, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Dataspace, Problem
 from camel_plugin.spec.settings import Settings
+from camel_plugin.spec.task import Task
 
 DRAM = Storage("dram", "DRAM", "dram", 64, 8, None, keep=frozenset({"O", "A", "B"}), is_dram=True)
 MACHINE = Machine("m", (DRAM, Compute("mac", "intmac")), cycle_s=1e-9)
@@ -30,7 +31,8 @@ class CountingEngine:
     def version(self):
         return "1"
 
-    def map(self, machine, problem, objective, budget_s):
+    def map(self, task, objective, budget_s):
+        problem = task.problem
         self.calls.append(problem.macs)
         if problem.macs == 13:
             raise InfeasibleError("dot13", [Shortfall("capacity of x", 13, 12, "words", "grow it")])
@@ -47,7 +49,7 @@ def engine(monkeypatch):
 
 
 def run(lengths, **options):
-    work = [jobs.Job(MACHINE, dot(length, name=f"{index}"), str(index)) for index, length in enumerate(lengths)]
+    work = [Task(MACHINE, dot(length, name=f"{index}"), name=str(index)) for index, length in enumerate(lengths)]
     return jobs.map_all(work, Settings(engine="counting", budget_s=1.0), workers=1, **options)
 
 

@@ -18,19 +18,11 @@ from camel_plugin.engine.native.search import objective_values
 from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.errors import InfeasibleError, InputError
 from camel_plugin.mapspace.batch import MappingBatch
-from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.machine import Storage
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 MOST = 1_500
-
-
-def sized(machine: Machine, sizes: dict[str, float]) -> Machine:
-    return replace(
-        machine,
-        nodes=tuple(
-            replace(node, words_per_value=sizes) if isinstance(node, Storage) else node for node in machine.nodes
-        ),
-    )
 
 
 def coarser(storage: Storage, times: int) -> Storage:
@@ -48,11 +40,12 @@ def test_values_twice_as_large_are_words_twice_as_large(seed):
     problem = random_problem(rng)
     machine = random_machine(rng)
     every = list(itertools.islice(mappings(machine, problem), 200))
-    twice = sized(machine, {space.name: 2.0 for space in problem.dataspaces})
-    nodes = tuple(coarser(node, 2) if isinstance(node, Storage) else node for node in machine.nodes)
+    twice = Task(machine, problem, value_words={space.name: 2.0 for space in problem.dataspaces})
+    shared = (machine.storages[0], *machine.shared_storages)
+    nodes = tuple(coarser(node, 2) if node in shared else node for node in machine.nodes)
     one, other = (
-        Model(each, problem).evaluate(MappingBatch.from_mappings(each, problem, every))
-        for each in (twice, replace(machine, nodes=nodes))
+        Model(each).evaluate(MappingBatch.from_mappings(each.machine, problem, every))
+        for each in (twice, Task(replace(machine, nodes=nodes), problem))
     )
     np.testing.assert_allclose(one.energy_J, other.energy_J, rtol=1e-12)
     np.testing.assert_array_equal(one.cycles, other.cycles)
@@ -67,17 +60,18 @@ def test_the_mapper_finds_the_best_whatever_the_sizes(seed, objective):
     while True:
         problem = random_problem(rng)
         sizes = {space.name: rng.choice([0.5, 1.0, 2.0, 2.48]) for space in problem.dataspaces}
-        machine = sized(random_machine(rng), sizes)
+        machine = random_machine(rng)
         every = list(itertools.islice(mappings(machine, problem), MOST + 1))
         if 0 < len(every) <= MOST:
             break
-    result = Model(machine, problem).evaluate(MappingBatch.from_mappings(machine, problem, every))
-    best = float(objective_values(machine, result, objective).min())
+    task = Task(machine, problem, value_words=sizes)
+    result = Model(task).evaluate(MappingBatch.from_mappings(machine, problem, every))
+    best = float(objective_values(task, result, objective).min())
     if np.isinf(best):
         with pytest.raises(InfeasibleError):
-            NativeEngine().map(machine, problem, objective, 60.0)
+            NativeEngine().map(task, objective, 60.0)
         return
-    found = NativeEngine().map(machine, problem, objective, 60.0)
+    found = NativeEngine().map(task, objective, 60.0)
     assert found.value == pytest.approx(best, rel=1e-9)
     assert found.lower_bound <= found.value
 
@@ -85,8 +79,8 @@ def test_the_mapper_finds_the_best_whatever_the_sizes(seed, objective):
 def test_engines_with_one_size_of_word_say_so():
     rng = Random(1)  # noqa: S311
     problem = random_problem(rng)
-    machine = sized(random_machine(rng), {problem.dataspaces[0].name: 2.0})
+    task = Task(random_machine(rng), problem, value_words={problem.dataspaces[0].name: 2.0})
     with pytest.raises(InputError, match=r"training.precision: Timeloop has one size of word"):
-        TimeloopEngine().map(machine, problem, Objective.EDP, 1.0)
+        TimeloopEngine().map(task, Objective.EDP, 1.0)
     with pytest.raises(InputError, match=r"training.precision: the AccelForge engine has one size of word"):
-        write_specification(machine, problem)
+        write_specification(task)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from nest_replay import physical_counts, timeloop_counts
 from random_nests import random_example
 
-from camel_plugin.engine.base import Evaluation
 from camel_plugin.engine.native.model import Model, evaluate
-from camel_plugin.engine.native.rules import PHYSICAL, Rules
+from camel_plugin.engine.native.model_rules import PHYSICAL, ModelRules
 from camel_plugin.mapspace.batch import MappingBatch
+from camel_plugin.spec.evaluation import Evaluation
+from camel_plugin.spec.task import Task
 
 randoms = st.randoms(use_true_random=True)
 
@@ -33,7 +34,7 @@ def counts(evaluation: Evaluation, dataspace: str) -> dict[str, dict[str, int]]:
 def test_timeloop_rules_are_followed_to_the_letter(rng: Random) -> None:
     machine, problem, mapping = random_example(rng, loops=12, primes=[2, 2, 3, 3, 4, 5])
     assume(sum(len(node.permutation) for node in mapping.nodes if not node.target.startswith("f")) <= 9)
-    evaluation = evaluate(machine, problem, mapping)
+    evaluation = evaluate(Task(machine, problem), mapping)
     expected = {space.name: timeloop_counts(machine, problem, mapping, space) for space in problem.dataspaces}
     known = {name: found for name, found in expected.items() if found is not None}
     assume(known)
@@ -46,8 +47,8 @@ def test_timeloop_rules_are_followed_to_the_letter(rng: Random) -> None:
 def test_with_the_rules_off_every_word_is_counted_as_it_moves(boxes: bool, rng: Random) -> None:
     machine, problem, mapping = random_example(rng, loops=6, primes=[2, 2, 3], one_rank_each=True)
     assume(problem.macs <= 600)
-    rules = Rules(forget_halo=False, link_transfers=False, count_gaps=True) if boxes else PHYSICAL
-    evaluation = evaluate(machine, problem, mapping, rules)
+    rules = ModelRules(forget_halo=False, link_transfers=False, count_gaps=True) if boxes else PHYSICAL
+    evaluation = evaluate(Task(machine, problem), mapping, rules)
     for space in problem.dataspaces:
         expected = physical_counts(machine, problem, mapping, space, boxes)
         got = counts(evaluation, space.name)
@@ -67,8 +68,8 @@ def test_a_forgotten_halo_never_loads_less_where_the_walk_is_exact(rng: Random) 
     machine, problem, mapping = random_example(rng, loops=10, primes=[2], one_rank_each=True)
     assume(all(factor == 2 for node in mapping.nodes for factor in node.factors.values()))
     name = problem.dataspaces[0].name
-    exact = counts(evaluate(machine, problem, mapping, Rules(forget_halo=False, link_transfers=False)), name)
-    halo = counts(evaluate(machine, problem, mapping, Rules(link_transfers=False)), name)
+    exact = counts(evaluate(Task(machine, problem), mapping, ModelRules(forget_halo=False, link_transfers=False)), name)
+    halo = counts(evaluate(Task(machine, problem), mapping, ModelRules(link_transfers=False)), name)
     for storage, words in exact.items():
         assert halo[storage]["reads"] >= words["reads"]
         assert halo[storage]["fills"] >= words["fills"]
@@ -89,7 +90,7 @@ def test_rows_of_a_batch_do_not_touch_each_other(rng: Random) -> None:
         np.repeat(batch.along_x, rows, axis=0),
         np.repeat(batch.keep, rows, axis=0),
     )
-    model = Model(machine, problem)
+    model = Model(Task(machine, problem))
     together = model.evaluate(many)
     for row in range(rows):
-        assert model.report(together, row) == evaluate(machine, problem, many.mapping(row))
+        assert model.report(together, row) == evaluate(Task(machine, problem), many.mapping(row))

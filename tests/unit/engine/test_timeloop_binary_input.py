@@ -13,8 +13,8 @@ from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
-CAMEL = load_machine("camel").with_homes({"Inputs": "act_edram"})
 PROBLEM = Problem(
     ("C", "M", "P"),
     (9, 6, 8),
@@ -24,7 +24,9 @@ PROBLEM = Problem(
         Dataspace("Outputs", ((("M", 1),), (("P", 1),)), read_write=True),
     ),
 )
-FILES = {"architecture.yaml": write_architecture(CAMEL, PROBLEM), "problem.yaml": write_problem(PROBLEM)}
+TASK = Task(load_machine("camel"), PROBLEM, {"Inputs": "act_edram"})
+CAMEL = TASK.constrained
+FILES = {"architecture.yaml": write_architecture(CAMEL, PROBLEM, TASK.homes), "problem.yaml": write_problem(PROBLEM)}
 
 
 def sections(text: str) -> dict:

@@ -78,9 +78,9 @@ def test_their_energies_replace_ours(folder):
             assert theirs.energy.read_J == pytest.approx(2 * ours.energy.read_J)
             assert theirs.energy.write_J == pytest.approx(2 * ours.energy.write_J)
             # Worst-case refresh is in their leakage of an eDRAM; ours is accounted after mapping.
-            factor = 1 if ours.refresh else 2
+            factor = 1 if ours.edram else 2
             assert theirs.energy.leakage_J_per_cycle == pytest.approx(factor * ours.energy.leakage_J_per_cycle)
-            assert (theirs.depth, theirs.area_m2, theirs.refresh) == (ours.depth, ours.area_m2, ours.refresh)
+            assert (theirs.depth, theirs.area_m2, theirs.edram) == (ours.depth, ours.area_m2, ours.edram)
     assert machine.compute.energy_J == pytest.approx(2 * CAMEL.compute.energy_J)
     assert not list((folder / "jobs").iterdir())
 

@@ -19,6 +19,7 @@ from camel_plugin.errors import EngineError, InfeasibleError
 from camel_plugin.files.v04 import read_machine, read_problem
 from camel_plugin.spec.machine import FactorBound, LoopConstraints, Storage
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "timeloop-small"
 MACHINE = read_machine([RECORDED / "given.yaml"], ert=RECORDED / "ERT.yaml", name="small")
@@ -75,7 +76,7 @@ class Bench:
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
     def map(self, machine=MACHINE, problem=PROBLEM, objective=Objective.EDP, budget_s=30.0):
-        return TimeloopEngine().map(machine, problem, objective, budget_s)
+        return TimeloopEngine().map(Task(machine, problem), objective, budget_s)
 
     def fails(self, match: str, **given):
         """The run fails, says why, and leaves its folder with the log."""

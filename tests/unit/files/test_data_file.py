@@ -19,12 +19,15 @@ from schedule_builders import (
 
 from camel_plugin.errors import SpecError
 from camel_plugin.files.data_file import read_data, write_data
-from camel_plugin.schedule.residency import place
+from camel_plugin.plugins import load, registered
+from camel_plugin.schedule.residency import place, task
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.refresh import tabulated
 from camel_plugin.spec.step import Loop, Step, TensorKind
+from camel_plugin.spec.task import RefreshDuty
 
 
 def again(value):
@@ -48,10 +51,25 @@ def test_plans_come_back_unchanged(work, order, act, weight, edram):
 
 def test_problems_formats_and_mappings_come_back_unchanged():
     work = replace(training_step(), bits={TensorKind.WEIGHT: 4.5})
-    plan = mapped(place(machine(refresh=CAMEL_REFRESH), work), {"conv1": mapping({"act": [("C", 4), ("P", 6)]})})
+    plan = mapped(place(machine(edram=CAMEL_REFRESH), work), {"conv1": mapping({"act": [("C", 4), ("P", 6)]})})
     assert again(plan) == plan
     for value, kind in ((plan.machine, Machine), (conv(2, 3, 4), Problem), (plan.mappings["conv1"].mapping, Mapping)):
         assert type(value) is kind and again(value) == value
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 20), st.floats(0.1, 8), st.sampled_from(sorted(registered("refresh"))))
+def test_tasks_come_back_unchanged(act, weight, size, policy):
+    plan = place(machine(act, weight, CAMEL_REFRESH), training_step())
+    for operation in plan.step.operations:
+        if operation.problem is not None:
+            found = task(
+                plan,
+                operation,
+                {"act": RefreshDuty(6 * act, 1.0, tabulated(load("refresh", policy)(), 12, 7 * 1024, 3))},
+            )
+            found = replace(found, value_words={"Inputs": size})
+            assert again(found) == found and again(found).constrained == found.constrained
 
 
 def test_trees_deeper_than_those_that_are_evaluated_come_back_unchanged():

@@ -12,6 +12,7 @@ from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.yaml_source import load_yaml_text
 from camel_plugin.spec.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy
 from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 BUILT_IN = ("camel", "camel-sram", "eyeriss", "eyeriss-16nm")
 CONV = Problem(
@@ -38,13 +39,13 @@ def mappable(machine: Machine) -> Machine:
             node = replace(
                 node,
                 area_m2=0.0,
-                refresh=None,
+                edram=None,
                 class_name="DRAM" if node.is_dram else node.class_name,
                 technology="dram" if node.is_dram else "other" if plain else node.technology,
                 parallel=None if node.parallel is None else groups.setdefault(node.parallel, len(groups)),
             )
         nodes.append(replace(node, area_m2=0.0) if isinstance(node, Compute) else node)
-    return replace(machine, nodes=tuple(nodes), vector=None, homes={})
+    return replace(machine, nodes=tuple(nodes), vector=None)
 
 
 def energies(machine: Machine) -> list[float]:
@@ -121,8 +122,8 @@ def test_only_the_names_of_the_problem(tmp_path):
 
 
 def test_homes_leave_no_loop_outside(tmp_path):
-    machine = mappable(load_machine("camel")).with_homes({"Weights": "w_sram"})
-    text = write_architecture(machine, CONV)
+    task = Task(mappable(load_machine("camel")), CONV, {"Weights": "w_sram"})
+    text = write_architecture(task.constrained, CONV, task.homes)
     nodes = load_yaml_text(text, "written").plain()["architecture"]["nodes"]
     dram, peers = nodes[0], nodes[1]["nodes"]
     frozen = {"C=1", "M=1", "R=1", "S=1"}
@@ -134,8 +135,9 @@ def test_homes_leave_no_loop_outside(tmp_path):
 
 
 def test_a_dataspace_past_all_peers_has_its_own_branch(tmp_path):
-    machine = mappable(load_machine("camel")).with_homes({"Outputs": "oreg"})
-    text = write_architecture(machine, CONV)
+    task = Task(mappable(load_machine("camel")), CONV, {"Outputs": "oreg"})
+    machine = task.constrained
+    text = write_architecture(machine, CONV, task.homes)
     assert "!Nothing {constraints: {dataspace: {keep: [Outputs]}}}" in text
     again = read_back(machine, tmp_path, CONV)
     assert again.storage("act_edram").keep == {"Inputs"}

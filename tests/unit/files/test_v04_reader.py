@@ -83,7 +83,7 @@ def test_a_complete_specification():
     assert (glb.technology, glb.class_name, glb.is_dram) == ("edram", "storage", False)
     assert (glb.capacity_words, glb.row_bits, glb.read_bandwidth, glb.write_bandwidth) == (4096 * 8, 70, 16, 8)
     assert glb.energy == StorageEnergy(8e-12, 16e-12, 24e-12, 1e-3 * 2e-9)
-    assert glb.refresh is not None
+    assert glb.edram is not None
     assert glb.temporal.factors == {"R": FactorBound("=", 1), "C": FactorBound("<=", 4)}
     assert glb.temporal.permutation == ("P", "Q")
     assert (wreg.technology, oreg.technology) == ("regfile", "regfile")
@@ -208,7 +208,7 @@ def test_an_edram_keeps_its_refresh_beside_a_table(tmp_path):
     (tmp_path / "ERT.yaml").write_text(ert_text({"glb": {"read": 1, "write": 2, "update": 3, "leak": 4}}))
     glb = read_machine([("a", ARCH)], ert=tmp_path / "ERT.yaml").storage("glb")
     assert glb.energy.read_J == 1e-12
-    assert glb.refresh is not None
+    assert glb.edram is not None
 
 
 def test_an_energy_table_survives_writing_and_reading(tmp_path):

@@ -47,7 +47,7 @@ def test_every_component_with_its_instances(name):
     assert list(found) == [f"{node.name}[1..{machine.instances(node.name)}]" for node in nodes]
     for node, entry in zip(nodes, found.values(), strict=True):
         assert entry["class"] == node.class_name
-        assert ("refresh" in entry["required_actions"]) == bool(isinstance(node, Storage) and node.refresh)
+        assert ("refresh" in entry["required_actions"]) == bool(isinstance(node, Storage) and node.edram)
         assert entry["attributes"]["global_cycle_seconds"] == machine.cycle_s
         assert entry["attributes"]["temperature"] == machine.temperature_C
 

@@ -110,11 +110,11 @@ def test_the_components_are_found_with_their_actions(plug_ins: dict[str, type]) 
 def test_edram_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
     plug_in = call_matching(plug_ins["edram"], ATTRIBUTES)
     component = estimate("edram", ATTRIBUTES)
-    assert component.refresh is not None
+    assert component.edram is not None
     assert plug_in.read() == component.actions_J["read"]
     assert plug_in.write() == component.actions_J["write"]
     assert plug_in.update() == component.actions_J["update"]
-    assert plug_in.refresh() == component.refresh.row_energy_J
+    assert plug_in.refresh() == component.edram.row_energy_J
     assert plug_in.get_area() == component.area_m2
 
 
@@ -122,12 +122,12 @@ def test_worst_case_refresh_stands_in_the_leakage(plug_ins: dict[str, type]) -> 
     conventional = call_matching(plug_ins["edram"], ATTRIBUTES)
     nothing = call_matching(plug_ins["edram"], {**ATTRIBUTES, "refresh_policy": "none"})
     component = estimate("edram", ATTRIBUTES)
-    assert component.refresh is not None
+    assert component.edram is not None
     assert nothing.leak(2e-9) == pytest.approx(component.leakage_W * 2e-9)
     # Seven arrays of 1024 rows, each row once every 3.35 us.
-    refresh_J = 7 * 1024 * component.refresh.row_energy_J * 2e-9 / 3.35e-6
+    refresh_J = 7 * 1024 * component.edram.row_energy_J * 2e-9 / 3.35e-6
     assert conventional.leak(2e-9) - nothing.leak(2e-9) == pytest.approx(refresh_J)
-    assert availability(component.refresh, 2e-9) > 0
+    assert availability(component.edram, 2e-9) > 0
 
 
 @pytest.mark.parametrize("name", ["yield", "yield_fraction"])
@@ -135,8 +135,8 @@ def test_yield_shortens_the_retention(plug_ins: dict[str, type], name: str) -> N
     """``yield`` is no name that a Python function can give a parameter, but an attribute can have it."""
     sure = call_matching(plug_ins["edram"], {**ATTRIBUTES, name: 0.99999})
     component = estimate("edram", {**ATTRIBUTES, name: 0.99999})
-    assert component.refresh is not None
-    assert sure.leak(2e-9) == pytest.approx((component.leakage_W + refresh_power(component.refresh)) * 2e-9)
+    assert component.edram is not None
+    assert sure.leak(2e-9) == pytest.approx((component.leakage_W + refresh_power(component.edram)) * 2e-9)
     assert sure.leak(2e-9) > call_matching(plug_ins["edram"], ATTRIBUTES).leak(2e-9)
 
 

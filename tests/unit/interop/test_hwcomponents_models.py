@@ -50,9 +50,9 @@ def test_edram_costs_what_the_component_does(models):
     model = models.Edram(tech_node=16e-9, **EDRAM)
     assert model.read().energy == REFERENCE.actions_J["read"]
     assert model.write().energy == REFERENCE.actions_J["write"]
-    assert model.refresh().energy == REFERENCE.refresh.row_energy_J
+    assert model.refresh().energy == REFERENCE.edram.row_energy_J
     assert model.area == REFERENCE.area_m2
-    assert model.leak_power == REFERENCE.leakage_W + refresh_power(REFERENCE.refresh)
+    assert model.leak_power == REFERENCE.leakage_W + refresh_power(REFERENCE.edram)
 
 
 def test_refresh_may_be_left_to_another_accounting(models):
@@ -71,9 +71,9 @@ def test_size_in_bits(models):
 @pytest.mark.parametrize("name", ["yield", "yield_fraction"])
 def test_yield_shortens_the_retention(models, name):
     sure = estimate("edram", {"technology": "16nm", **EDRAM, "yield": 0.99999})
-    assert sure.refresh.retention_s < REFERENCE.refresh.retention_s
+    assert sure.edram.retention_s < REFERENCE.edram.retention_s
     model = models.Edram(tech_node=16e-9, **EDRAM, **{name: 0.99999})
-    assert model.leak_power == sure.leakage_W + refresh_power(sure.refresh)
+    assert model.leak_power == sure.leakage_W + refresh_power(sure.edram)
 
 
 def test_bad_attributes_are_refused(models):
@@ -142,7 +142,7 @@ def test_in_a_real_specification(tmp_path, how):
         [python, "-c", REAL, str(file)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     mac = estimate("bfp_mac", {"technology": "16nm"}).actions_J["compute"]
-    leak_W = REFERENCE.leakage_W + refresh_power(REFERENCE.refresh)
+    leak_W = REFERENCE.leakage_W + refresh_power(REFERENCE.edram)
     assert json.loads(answer.stdout.splitlines()[-1]) == pytest.approx(
         [REFERENCE.actions_J["read"], REFERENCE.actions_J["write"], mac, leak_W], rel=1e-12
     )

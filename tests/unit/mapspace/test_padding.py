@@ -13,10 +13,12 @@ from small_nests import conv, matmul, random_machine, random_problem
 
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.native.model import evaluate
+from camel_plugin.engine.padded import map_padded
 from camel_plugin.errors import InfeasibleError
-from camel_plugin.mapspace.padding import map_padded, paddings
+from camel_plugin.mapspace.padding import paddings
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 
 BUDGET_S = 20.0
 
@@ -40,22 +42,22 @@ def array(x: int, y: int, words: int = 4096) -> Machine:
 def test_an_array_is_filled_row_by_row(m: int, k: int, cycles: int) -> None:
     # 6 x 6 units: M and K in rounds of up to six, the last round not full.
     assert math.ceil(m / 6) * math.ceil(k / 6) == cycles
-    found = map_padded(NativeEngine(), array(6, 6), matmul(m, k, 1), Objective.LATENCY, BUDGET_S)
+    found = map_padded(NativeEngine(), Task(array(6, 6), matmul(m, k, 1)), Objective.LATENCY, BUDGET_S)
     assert found.evaluation.cycles == cycles
     assert found.evaluation.computes == m * k
     assert found.evaluation.utilization == pytest.approx(m * k / (36 * cycles))
 
 
 def test_padding_that_brings_nothing_is_not_tried() -> None:
-    assert paddings(array(4, 4), matmul(8, 16, 4), compute_bound=True) == []
-    assert paddings(array(6, 6), matmul(16, 16, 1), compute_bound=False) == []
+    assert paddings(Task(array(4, 4), matmul(8, 16, 4)), compute_bound=True) == []
+    assert paddings(Task(array(6, 6), matmul(16, 16, 1)), compute_bound=False) == []
 
 
 def test_a_large_prime_is_tiled_for_energy() -> None:
     # 113 x 113 x 4 does not fit, and 113 can only be cut into single words.
     machine, problem = array(1, 1, words=512), matmul(113, 113, 4)
-    plain = NativeEngine().map(machine, problem, Objective.ENERGY, BUDGET_S)
-    found = map_padded(NativeEngine(), machine, problem, Objective.ENERGY, BUDGET_S)
+    plain = NativeEngine().map(Task(machine, problem), Objective.ENERGY, BUDGET_S)
+    found = map_padded(NativeEngine(), Task(machine, problem), Objective.ENERGY, BUDGET_S)
     assert set(found.padded.values()) == {120}
     assert found.value < plain.value
     assert found.evaluation.compute_J == pytest.approx(found.evaluation.computes * (120 / 113) ** len(found.padded))
@@ -63,9 +65,9 @@ def test_a_large_prime_is_tiled_for_energy() -> None:
 
 def test_the_mapping_is_one_of_the_padded_problem() -> None:
     machine, problem = array(6, 6), conv(3, 16, 13, 3)
-    found = map_padded(NativeEngine(), machine, problem, Objective.EDP, BUDGET_S)
+    found = map_padded(NativeEngine(), Task(machine, problem), Objective.EDP, BUDGET_S)
     assert found.padded
-    again = evaluate(machine, problem.with_bounds(found.padded), found.mapping)
+    again = evaluate(Task(machine, problem.with_bounds(found.padded)), found.mapping)
     assert (again.energy_J, again.cycles) == (found.evaluation.energy_J, found.evaluation.cycles)
     assert again.computes > found.evaluation.computes == problem.macs
 
@@ -77,9 +79,9 @@ def test_never_worse_than_without(seed: int, objective: Objective) -> None:
     machine, problem = random_machine(rng), random_problem(rng)
     odd = replace(problem, bounds=tuple(rng.choice([bound, 5, 7]) if bound > 1 else 1 for bound in problem.bounds))
     try:
-        plain = NativeEngine().map(machine, odd, objective, BUDGET_S)
+        plain = NativeEngine().map(Task(machine, odd), objective, BUDGET_S)
     except InfeasibleError:
         return
-    found = map_padded(NativeEngine(), machine, odd, objective, BUDGET_S)
+    found = map_padded(NativeEngine(), Task(machine, odd), objective, BUDGET_S)
     assert found.value <= plain.value
     assert found.evaluation.computes == odd.macs

@@ -5,15 +5,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, mapped, plain, step, training_step, vector
+from schedule_builders import CAMEL_REFRESH, CYCLE_S, conv, mac, machine, plain, step, training_step, vector
 from schedule_replay import timed_runs
 
-from camel_plugin.components.base import Refresh
+from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.errors import InfeasibleError
 from camel_plugin.plugins import load, registered
 from camel_plugin.refresh.account import account
 from camel_plugin.schedule.cost import LevelTraffic, OperationCost, leakage_W
 from camel_plugin.schedule.residency import place
+from camel_plugin.spec.machine import EdramCells
 from camel_plugin.spec.step import Pass
 
 POLICIES = ("none", "lifetime", "occupied", "conventional")
@@ -31,9 +32,9 @@ def cost(cycles, **port_cycles):
 
 def run(policy, arch, work, cycles, busy=0.0):
     """Account with every MAC mapping as plain as possible; ``cycles``: operation -> cycles."""
-    mappings = {op.name: plain(op.problem) for op in work.operations if op.problem}
-    costs = {name: cost(time, act=busy * time) for name, time in cycles.items()}
-    return account(mapped(place(arch, work), mappings), costs, load("refresh", policy)())
+    tiles = {op.name: tile_stays(arch, op.problem, plain(op.problem)) for op in work.operations if op.problem}
+    costs = {name: replace(cost(time, act=busy * time), tiles=tiles.get(name, ())) for name, time in cycles.items()}
+    return account(place(arch, work), costs, load("refresh", policy)())
 
 
 def resident_pair(shape=(4, 6, 6)):
@@ -52,14 +53,14 @@ def test_the_policies_are_registered():
 
 def test_camel_s_refresh_power():
     # FACTS: 4.7 Mb x 20.3 fJ/bit = 96 nJ a pass, 29 mW at one pass in 3.35 us; 1024 of 1675 cycles leave 39 %.
-    result = run("conventional", machine(refresh=CAMEL_48KB), resident_pair(), {"make": 1675, "use": 1675 * 9})
+    result = run("conventional", machine(edram=CAMEL_48KB), resident_pair(), {"make": 1675, "use": 1675 * 9})
     assert result.refresh_J / 10 == pytest.approx(96e-9, rel=0.01)
     assert result.refresh_J / result.latency_s == pytest.approx(29e-3, rel=0.02)
     assert result.refresh_count == pytest.approx(10 * 12 * 6 * 1024)
 
 
 def test_refresh_leaves_39_percent_of_the_bandwidth():
-    arch = machine(refresh=CAMEL_REFRESH)
+    arch = machine(edram=CAMEL_REFRESH)
     half = run("conventional", arch, resident_pair(), {"make": 1000, "use": 1000}, busy=0.5)
     assert half.operations[0].cycles == math.ceil(500 / (1 - 1024 / 1675)) == 1287
     assert (half.operations[0].stall_cycles, half.operations[0].bound_by) == (287, "act")
@@ -70,19 +71,19 @@ def test_refresh_leaves_39_percent_of_the_bandwidth():
 @pytest.mark.parametrize(("policy", "rows"), [("lifetime", 0.25), ("occupied", 1), ("conventional", 1), ("none", 0)])
 def test_only_rows_under_refresh_take_time(policy, rows):
     # A quarter of the buffer lives for 2 x 1675 cycles; its ports are busy for 90 % of the time.
-    arch = machine(refresh=CAMEL_REFRESH)
+    arch = machine(edram=CAMEL_REFRESH)
     result = run(policy, arch, resident_pair((49152 // 4,)), {"make": 1675, "use": 1675}, busy=0.9)
     assert result.operations[0].cycles == max(1675, math.ceil(0.9 * 1675 / (1 - rows * 1024 / 1675)))
 
 
 def test_data_that_die_young_keep_nobody_waiting():
-    arch = machine(refresh=CAMEL_REFRESH)
+    arch = machine(edram=CAMEL_REFRESH)
     result = run("lifetime", arch, resident_pair((49152 // 2,)), {"make": 800, "use": 800}, busy=1.0)
     assert result.refresh_count == 0 and all(op.stall_cycles == 0 for op in result.operations)
 
 
 def test_stalls_make_everything_longer_that_follows_time():
-    arch = machine(refresh=CAMEL_REFRESH)
+    arch = machine(edram=CAMEL_REFRESH)
     stalled = run("conventional", arch, resident_pair(), {"make": 1000, "use": 1000}, busy=0.5)
     assert stalled.latency_s == pytest.approx(2 * 1287 * CYCLE_S)
     assert stalled.operations[1].start_s == pytest.approx(1287 * CYCLE_S)
@@ -93,7 +94,7 @@ def test_stalls_make_everything_longer_that_follows_time():
 
 def test_refresh_that_takes_all_the_time_is_refused():
     tight = replace(CAMEL_REFRESH, retention_s=1024 * CYCLE_S)
-    arch = machine(refresh=tight)
+    arch = machine(edram=tight)
     with pytest.raises(InfeasibleError, match="1024 cycles demanded, 1024 available"):
         run("conventional", arch, resident_pair(), {"make": 10, "use": 10})
     # Data that die young need none: the other policies live with such a memory.
@@ -103,7 +104,7 @@ def test_refresh_that_takes_all_the_time_is_refused():
 @pytest.mark.parametrize(("total", "refreshes"), [(1674, 0), (1675, 1), (1676, 1), (3349, 1), (3350, 2)])
 def test_refreshes_at_the_boundary(total, refreshes):
     # 144 words of 8 bits in 24 of 8192 accesses, i.e. ceil(144 * 86016 / 49152) = 252 of the 86016 rows.
-    result = run("lifetime", machine(refresh=CAMEL_REFRESH), resident_pair(), {"make": 100, "use": total - 100})
+    result = run("lifetime", machine(edram=CAMEL_REFRESH), resident_pair(), {"make": 100, "use": total - 100})
     assert {t.name: t.refreshes for t in result.tensors}["a"] == refreshes
     assert result.refresh_count == refreshes * 252
     assert result.refresh_J == pytest.approx(refreshes * 252 * CAMEL_REFRESH.row_energy_J)
@@ -113,7 +114,7 @@ def test_table_v_of_camel():
     # Lifetimes of 2.66 to 3.10 us: no refresh; 3.40 to 4.13 us: one (FACTS 1).
     for lifetime_s, refreshes in ((2.66e-6, 0), (3.10e-6, 0), (3.40e-6, 1), (4.13e-6, 1)):
         cycles = round(lifetime_s / CYCLE_S)
-        result = run("lifetime", machine(refresh=CAMEL_REFRESH), resident_pair(), {"make": 1, "use": cycles - 1})
+        result = run("lifetime", machine(edram=CAMEL_REFRESH), resident_pair(), {"make": 1, "use": cycles - 1})
         assert {t.name: t.refreshes for t in result.tensors}["a"] == refreshes
 
 
@@ -125,7 +126,7 @@ def test_refreshes_fall_into_the_operations_during_which_they_happen():
         b=("activation", (1,)),
         c=("activation", (1,)),
     )
-    result = run("lifetime", machine(refresh=CAMEL_REFRESH), work, {"make": 100, "pause": 4000, "use": 1000})
+    result = run("lifetime", machine(edram=CAMEL_REFRESH), work, {"make": 100, "pause": 4000, "use": 1000})
     # Written at 0, read until 5100: refreshed at 1675 and 3350 during the pause, at 5025 during use.
     # c (3 rows of the 2 accesses that it fills) is not read again.
     assert [op.refresh_count for op in result.operations] == [0, 2 * 252, 252]
@@ -134,14 +135,14 @@ def test_refreshes_fall_into_the_operations_during_which_they_happen():
 def test_only_occupied_banks():
     # 144 words: 252 of 7168 rows of a bank. One bank of twelve is refreshed.
     cycles = {"make": 1675, "use": 1675}
-    result = run("occupied", machine(refresh=CAMEL_REFRESH), resident_pair(), cycles)
+    result = run("occupied", machine(edram=CAMEL_REFRESH), resident_pair(), cycles)
     assert result.refresh_count == pytest.approx(2 * 7168)
 
 
 def test_a_second_bank_when_the_first_is_full():
     # 8192 rows in 12 banks are 683 a bank, of 6 words each; the first one keeps the result of "use".
     for words, banks in ((682 * 6, 1), (682 * 6 + 1, 2)):
-        result = run("occupied", machine(refresh=CAMEL_REFRESH), resident_pair((words,)), {"make": 1675, "use": 1})
+        result = run("occupied", machine(edram=CAMEL_REFRESH), resident_pair((words,)), {"make": 1675, "use": 1})
         assert result.operations[0].refresh_count == pytest.approx(banks * 7168, rel=1e-9)
 
 
@@ -154,14 +155,14 @@ def test_nothing_to_refresh_in_sram():
 
 def test_cells_that_hold_for_ever_need_none():
     for policy in POLICIES:
-        arch = machine(refresh=replace(CAMEL_REFRESH, retention_s=math.inf, retention_median_s=math.inf))
+        arch = machine(edram=replace(CAMEL_REFRESH, retention_s=math.inf, retention_median_s=math.inf))
         result = run(policy, arch, training_step(), dict.fromkeys(_names(), 10_000), busy=0.9)
         assert result.refresh_count == 0 and all(op.stall_cycles == 0 for op in result.operations)
 
 
 def test_without_refresh_old_bits_are_lost():
     # All data are a median retention time old: half of the bits are gone.
-    arch = machine(refresh=replace(CAMEL_REFRESH, retention_median_s=400 * CYCLE_S))
+    arch = machine(edram=replace(CAMEL_REFRESH, retention_median_s=400 * CYCLE_S))
     result = run("none", arch, resident_pair(), {"make": 100, "use": 300})
     use = result.operations[1]
     assert result.refresh_count == 0
@@ -171,7 +172,7 @@ def test_without_refresh_old_bits_are_lost():
 
 
 def test_a_step_is_the_sum_of_its_operations():
-    result = run("lifetime", machine(refresh=CAMEL_REFRESH), training_step(), dict.fromkeys(_names(), 1000), busy=0.5)
+    result = run("lifetime", machine(edram=CAMEL_REFRESH), training_step(), dict.fromkeys(_names(), 1000), busy=0.5)
     conv1 = result.operations[0]
     assert conv1.repeats == 4 and conv1.macs == 4 * 7
     assert conv1.dram_read_bytes == 4 * 5 and conv1.levels["act"].read_words == 40
@@ -187,7 +188,7 @@ def test_a_step_is_the_sum_of_its_operations():
 
 
 def test_tensors_name_their_maker_and_last_user():
-    result = run("lifetime", machine(refresh=CAMEL_REFRESH), training_step(), dict.fromkeys(_names(), 10))
+    result = run("lifetime", machine(edram=CAMEL_REFRESH), training_step(), dict.fromkeys(_names(), 10))
     tensors = {tensor.name: tensor for tensor in result.tensors}
     assert (tensors["b"].produced_by, tensors["b"].last_used_by, tensors["b"].home) == ("relu", "relu:ig", "act")
     assert (tensors["x"].produced_by, tensors["w1"].produced_by) == (None, None)
@@ -203,7 +204,7 @@ def situations(draw):
     """A step, a machine on which some of it fits, and durations around the retention time."""
     work = training_step(draw(st.integers(1, 12)), draw(st.integers(1, 8)), draw(st.sampled_from([1, 3])))
     cycles = {op.name: draw(st.integers(1, 3000)) for op in work.operations}
-    refresh = Refresh(
+    refresh = EdramCells(
         banks=draw(st.integers(1, 6)),
         arrays_per_bank=draw(st.integers(1, 4)),
         rows_per_array=draw(st.integers(1, 200)),
@@ -221,7 +222,7 @@ def situations(draw):
 @given(situations())
 def test_each_policy_refreshes_no_more_than_the_next(situation):
     work, cycles, refresh, depth, busy = situation
-    results = [run(name, machine(depth, refresh=refresh), work, cycles, busy) for name in POLICIES]
+    results = [run(name, machine(depth, edram=refresh), work, cycles, busy) for name in POLICIES]
     for better, worse in itertools.pairwise(results):
         assert better.refresh_count <= worse.refresh_count * (1 + 1e-9)
         assert better.refresh_J <= worse.refresh_J * (1 + 1e-9)
@@ -234,8 +235,8 @@ def test_each_policy_refreshes_no_more_than_the_next(situation):
 def test_shorter_retention_never_saves_refresh(situation, shorter, policy):
     work, cycles, refresh, depth, busy = situation
     hot = replace(refresh, retention_s=max(201 * CYCLE_S, refresh.retention_s * shorter))
-    cold_result = run(policy, machine(depth, refresh=refresh), work, cycles, busy)
-    hot_result = run(policy, machine(depth, refresh=hot), work, cycles, busy)
+    cold_result = run(policy, machine(depth, edram=refresh), work, cycles, busy)
+    hot_result = run(policy, machine(depth, edram=hot), work, cycles, busy)
     assert hot_result.refresh_J >= cold_result.refresh_J * (1 - 1e-9)
 
 
@@ -248,7 +249,7 @@ def test_every_live_row_is_refreshed_once_a_period(situation, period):
     """
     work, cycles, refresh, depth, _ = situation
     refresh = replace(refresh, retention_s=period * CYCLE_S)
-    arch = machine(depth, refresh=refresh)
+    arch = machine(depth, edram=refresh)
     plan = place(arch, work)
     all_rows = refresh.banks * refresh.arrays_per_bank * refresh.rows_per_array
     bank_size = math.ceil(depth / refresh.banks)
@@ -292,7 +293,7 @@ def test_tiles_that_wait_too_long_are_refreshed():
         w=("weight", (1, 1)),
         y=("activation", (1, 3, 3)),
     )
-    result = run("lifetime", machine(refresh=CAMEL_REFRESH), work, {"conv": 3400})
+    result = run("lifetime", machine(edram=CAMEL_REFRESH), work, {"conv": 3400})
     data = {entry.tensor: entry for entry in result.operations[0].lifetimes}
     assert data["x"].refreshes == 2 and data["x"].rule == "residency of the tile"
     # 9 words are 16 rows (86016 rows for 49152 words); y is not read again.
@@ -309,13 +310,13 @@ def test_refreshes_of_a_tile_at_the_boundary(cycles, refreshes):
         w=("weight", (1, 1)),
         y=("activation", (1, 3, 3)),
     )
-    result = run("lifetime", machine(refresh=CAMEL_REFRESH), work, {"conv": cycles})
+    result = run("lifetime", machine(edram=CAMEL_REFRESH), work, {"conv": cycles})
     (tile,) = (data for data in result.operations[0].lifetimes if data.tensor == "x")
     assert tile.refreshes == refreshes and result.refresh_count == refreshes * 16
 
 
 @pytest.mark.parametrize(("retention_cycles", "refreshes"), [(999, 1), (1000, 1), (1001, 0), (500, 2), (501, 1)])
 def test_the_boundary_moves_with_the_retention_time(retention_cycles, refreshes):
-    arch = machine(refresh=replace(CAMEL_REFRESH, retention_s=retention_cycles * CYCLE_S, rows_per_array=128))
+    arch = machine(edram=replace(CAMEL_REFRESH, retention_s=retention_cycles * CYCLE_S, rows_per_array=128))
     result = run("lifetime", arch, resident_pair(), {"make": 400, "use": 600})
     assert {tensor.name: tensor.refreshes for tensor in result.tensors}["a"] == refreshes

@@ -1,6 +1,9 @@
-import pytest
-from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapped, mapping, plain, step, training_step, vector
+from dataclasses import replace
 
+import pytest
+from schedule_builders import CAMEL_REFRESH, conv, mac, machine, mapping, plain, step, training_step, vector
+
+from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.refresh.lifetime import Rule, lifetimes
 from camel_plugin.schedule.residency import place
 from camel_plugin.schedule.timeline import make_timeline
@@ -8,7 +11,7 @@ from camel_plugin.spec.step import Pass
 
 
 def edram(refresh, **sizes):
-    return machine(refresh=refresh, **sizes)
+    return machine(edram=refresh, **sizes)
 
 
 @pytest.fixture
@@ -16,10 +19,25 @@ def refresh():
     return CAMEL_REFRESH
 
 
+def at_home(found, homes):
+    """The mapping with each dataspace that has a home kept there alone among the buffers."""
+    buffers = ("dram", "act", "wbuf")
+    keep = {
+        node.target: {space for space in node.keep if space not in homes or node.target not in buffers}
+        | {space for space, home in homes.items() if home == node.target}
+        for node in found.nodes
+    }
+    return replace(found, nodes=tuple(replace(node, keep=frozenset(keep[node.target])) for node in found.nodes))
+
+
 def analyse(arch, work, cycles, mappings=None):
-    mappings = mappings or {op.name: plain(op.problem) for op in work.operations if op.problem}
-    timeline = make_timeline(work, cycles)
-    found = lifetimes(mapped(place(arch, work), mappings), timeline)
+    plan, mappings = place(arch, work), mappings or {}
+    tiles = {
+        op.name: tile_stays(arch, op.problem, at_home(mappings.get(op.name, plain(op.problem)), plan.operand_homes(op)))
+        for op in work.operations
+        if op.problem
+    }
+    found = lifetimes(plan, make_timeline(work, cycles), tiles)
     resident = {data.tensor: data for data in found if not data.staged}
     staged = {(data.operation, data.tensor): data for data in found if data.staged}
     return resident, staged

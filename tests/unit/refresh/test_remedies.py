@@ -8,12 +8,12 @@ from schedule_builders import CAMEL_REFRESH, CYCLE_S, machine, step, vector
 
 from camel_plugin.components.retention import retention_time
 from camel_plugin.refresh.account import account
-from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
 from camel_plugin.refresh.remedies import _held_up
 from camel_plugin.schedule.cost import LevelTraffic, operation_cost
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.residency import place
+from camel_plugin.spec.refresh import LifetimeRefresh
 from camel_plugin.spec.step import Pass
 
 
@@ -34,7 +34,7 @@ def report(retention_s, temperature_C=100.0, batch=4, micro_batch=1):
     )
     work = replace(work, batch=batch, micro_batch=micro_batch)
     refresh = replace(CAMEL_REFRESH, retention_s=retention_s, row_energy_J=1e-30, row_cycles=0)
-    arch = replace(machine(weight_depth=1, refresh=refresh), temperature_C=temperature_C)
+    arch = replace(machine(weight_depth=1, edram=refresh), temperature_C=temperature_C)
     plan = place(arch, work)
     costs = {op.name: operation_cost(plan, op, None) for op in work.operations}
     (found,) = account(plan, costs, LifetimeRefresh()).lifetimes
@@ -91,7 +91,7 @@ def test_a_smaller_micro_batch_does_not_shorten_the_passing_of_weights():
 
 def refresh_at(work, cycles):
     refresh = replace(CAMEL_REFRESH, retention_s=cycles * CYCLE_S, row_energy_J=1e-30, row_cycles=0)
-    arch = machine(act_depth=12, weight_depth=1, refresh=refresh)
+    arch = machine(act_depth=12, weight_depth=1, edram=refresh)
     plan = place(arch, work)
     assert (plan.home_levels["a"], plan.home_levels["w"]) == ("act", "dram")
     costs = {op.name: operation_cost(plan, op, None) for op in work.operations}
@@ -115,7 +115,7 @@ def looped(order, retention_s=math.inf):
         **dict.fromkeys("abcd", ("activation", (6,))),
     )
     refresh = replace(CAMEL_REFRESH, retention_s=retention_s, row_energy_J=1e-30, row_cycles=0)
-    placed = plan(machine(weight_depth=1, refresh=refresh), ordered(work, order))
+    placed = plan(machine(weight_depth=1, edram=refresh), ordered(work, order))
     work = placed.step
     costs = {op.name: operation_cost(placed, op, None) for op in work.operations}
     result = account(placed, costs, LifetimeRefresh())

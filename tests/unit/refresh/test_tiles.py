@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from mapped_nests import nests
 from schedule_builders import conv, machine, mapping
 
-from camel_plugin.engine.native.tile_times import tile_time
+from camel_plugin.engine.native.tile_times import tile_stays
+
+
+def tile_of(problem, found, level, dataspace):
+    """The row of one dataspace in one level."""
+    rows = tile_stays(machine(), problem, found)
+    (row,) = (row for row in rows if (row.level, row.dataspace) == (level, dataspace))
+    return row
 
 
 def walk(problem, found, level, dataspace):
@@ -59,11 +66,11 @@ def temporal_steps(found):
 @given(nests(), st.sampled_from([("act", "Inputs"), ("wbuf", "Weights")]))
 def test_no_operand_stays_longer_than_said(nest, where):
     problem, found = nest
-    time = tile_time(machine(), problem, found, *where)
+    time = tile_of(problem, found, *where)
     tiles = walk(problem, found, *where)
-    said = time.residency * temporal_steps(found)
+    said = time.stays * temporal_steps(found)
     longest = max(end - start for runs in stays(tiles).values() for start, end in runs)
-    assert time.unrestored == time.residency
+    assert time.unrestored == time.stays
     assert time.words >= len(tiles[0])
     if where == ("wbuf", "Weights"):
         assert longest == pytest.approx(said)  # nothing slides: exact
@@ -91,7 +98,7 @@ def _written_stays(tiles):
 @given(nests())
 def test_a_partial_sum_waits_for_one_sweep_at_most(nest):
     problem, found = nest
-    time = tile_time(machine(), problem, found, "act", "Outputs")
+    time = tile_of(problem, found, "act", "Outputs")
     at_act = walk(problem, found, "act", "Outputs")
     in_child = stays(walk(problem, found, "oreg", "Outputs"))
     steps = temporal_steps(found)
@@ -111,39 +118,39 @@ def test_one_sweep_exactly():
     # for one sweep of 16 steps, not for the whole operation of 64.
     problem = conv(4, 1, 4)
     found = mapping({"act": [("C", 4), ("P", 4), ("Q", 4)]})
-    time = tile_time(machine(), problem, found, "act", "Outputs")
-    assert time.residency == 1 and time.unrestored == pytest.approx(16 / 64)
+    time = tile_of(problem, found, "act", "Outputs")
+    assert time.stays == 1 and time.unrestored == pytest.approx(16 / 64)
 
 
 def test_a_reduction_inside_the_registers_does_not_restore():
     problem = conv(4, 1, 4)
     found = mapping({"act": [("P", 4), ("Q", 4), ("C", 4)]})
-    assert tile_time(machine(), problem, found, "act", "Outputs").unrestored == 1
+    assert tile_of(problem, found, "act", "Outputs").unrestored == 1
     # Without registers every step writes: after its last visit the first output waits 64 - 3 steps.
     bare = mapping({"act": [("P", 4), ("Q", 4), ("C", 4)]}, oreg_keeps=False)
-    assert tile_time(machine(), problem, bare, "act", "Outputs").unrestored == pytest.approx(61 / 64)
+    assert tile_of(problem, bare, "act", "Outputs").unrestored == pytest.approx(61 / 64)
 
 
 def test_a_tile_stays_while_the_loops_outside_do_not_move_it():
     # M does not index the inputs: their tile stays for all of M, 1 of 4 iterations of C.
     problem = conv(4, 4, 2)
     found = mapping({"dram": [("C", 4), ("M", 4)], "act": [("P", 2), ("Q", 2)]})
-    assert tile_time(machine(), problem, found, "act", "Inputs").residency == pytest.approx(1 / 4)
-    assert tile_time(machine(), problem, found, "act", "Outputs").residency == pytest.approx(1 / 16)
+    assert tile_of(problem, found, "act", "Inputs").stays == pytest.approx(1 / 4)
+    assert tile_of(problem, found, "act", "Outputs").stays == pytest.approx(1 / 16)
 
 
 def test_a_row_stays_for_as_many_steps_as_the_window_is_high():
     # 3x3 kernel, one output row at a time: an input row is used in 3 steps of 8.
     problem = conv(1, 1, 8, r=3)
     found = mapping({"dram": [("P", 8)], "act": [("Q", 8), ("R", 3), ("S", 3)]})
-    time = tile_time(machine(), problem, found, "act", "Inputs")
-    assert time.residency == pytest.approx(3 / 8)
+    time = tile_of(problem, found, "act", "Inputs")
+    assert time.stays == pytest.approx(3 / 8)
     assert time.words == 3 * 10
 
 
 def test_spatial_loops_take_no_time_but_count_instances():
     problem = conv(1, 8, 4)
     found = mapping({"act": [("P", 4), ("Q", 4)], "pe": [("M", 8)]})
-    time = tile_time(machine(), problem, found, "oreg", "Outputs")
+    time = tile_of(problem, found, "oreg", "Outputs")
     assert (time.words, time.instances) == (1, 8)
-    assert time.residency == pytest.approx(1 / 16)
+    assert time.stays == pytest.approx(1 / 16)

@@ -4,10 +4,9 @@ from dataclasses import replace
 import pytest
 from schedule_builders import CYCLE_S, machine, training_step
 
-from camel_plugin.engine.base import Evaluation, LevelStats, TensorStats
 from camel_plugin.schedule.cost import leakage_W, operation_cost
 from camel_plugin.schedule.residency import place
-from camel_plugin.schedule.vector import vector_unit
+from camel_plugin.spec.evaluation import Evaluation, LevelStats, TensorStats
 
 # 8 MACs; oreg 8 instances: every instance of act, wbuf, oreg leaks 5, 2 and 1 fJ a cycle of 2 ns; a MAC 0.1 uW.
 LEAKAGE_W = (5e-15 + 2e-15 + 8 * 1e-15) / CYCLE_S + 8 * 1e-7
@@ -111,7 +110,7 @@ def test_it_is_bound_by_the_slowest_memory():
 
 def test_without_a_vector_unit_the_macs_do_the_work():
     arch = machine(unit=None)
-    assert (vector_unit(arch).lanes, vector_unit(arch).energy_J) == (8, 0.4e-12)
+    assert (arch.vector_unit.lanes, arch.vector_unit.energy_J) == (8, 0.4e-12)
     assert costs(arch, "relu").compute_J == pytest.approx(144 * 0.4e-12)
 
 

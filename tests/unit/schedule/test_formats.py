@@ -9,7 +9,7 @@ from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import InputError
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.formats import format_notes, in_words
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.schedule.residency import place, task
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.step import TensorKind
 
@@ -24,7 +24,7 @@ def work(**bits):
 def test_without_formats_a_value_is_a_word():
     step = training_step()
     assert in_words(ARCH, step) is step
-    assert operation_machine(place(ARCH, step), step.operations[0]).storage("act").words_per_value == {}
+    assert task(place(ARCH, step), step.operations[0]).value_words == {}
     same = in_words(ARCH, replace(step, bits=KINDS))
     assert same.tensors == step.tensors and format_notes(ARCH, same) == []
 
@@ -65,8 +65,7 @@ def test_mapped_operations_move_the_bits_outside_the_array_only():
     for bits in (8.0, 32.0):
         step = in_words(ARCH, work(input=bits))
         operation, plan = step.operations[0], place(ARCH, step)
-        on = operation_machine(plan, operation)
-        evaluation = NativeEngine().map(on, operation.problem, Objective.ENERGY, 5.0).evaluation
+        evaluation = NativeEngine().map(task(plan, operation), Objective.ENERGY, 5.0).evaluation
         found.append((evaluation, operation_cost(plan, operation, evaluation)))
     (one, narrow), (four, wide) = found
     assert narrow.dram_read_bytes == one.levels["dram"].tensors["Inputs"].reads

@@ -23,7 +23,6 @@ from schedule_replay import unrolled
 
 from camel_plugin.refresh.account import account
 from camel_plugin.refresh.lifetime import lifetimes
-from camel_plugin.refresh.policies.lifetime import LifetimeRefresh
 from camel_plugin.schedule.copies import without_copies
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.order import ORDERS, looped, ordered
@@ -31,6 +30,7 @@ from camel_plugin.schedule.partition import _Model, least_costs
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.spec.liveness import groups
+from camel_plugin.spec.refresh import LifetimeRefresh
 from camel_plugin.spec.step import MOVES, Pass
 
 
@@ -221,7 +221,7 @@ def test_lifetimes_equal_a_time_stamp_on_every_row(work, order, act, seed):
     placed = placed_in(arch, work, order)
     cycles = {op.name: (7 * i + seed) % 11 + 1 for i, op in enumerate(placed.step.operations)}
     memory, _ = replay(placed, cycles)
-    found = lifetimes(placed, make_timeline(placed.step, cycles))
+    found = lifetimes(placed, make_timeline(placed.step, cycles), {})
     exact = [data for data in found if data.level != "dram" and not data.rule.startswith("outlives")]
     assume(exact)
     for data in exact:

@@ -12,8 +12,9 @@ from schedule_builders import CAMEL_REFRESH, conv, mac, machine, step, training_
 from schedule_replay import unrolled
 
 from camel_plugin.schedule.placement import peak_bytes
-from camel_plugin.schedule.residency import operation_machine, place
+from camel_plugin.schedule.residency import place, task
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.refresh import ConventionalRefresh, LifetimeRefresh, NoRefresh, OccupiedRefresh
 from camel_plugin.spec.step import Pass
 
 
@@ -99,7 +100,7 @@ def test_operands_and_a_tile_fit_the_machine_of_every_operation(work, act_depth,
     for op in work.operations:
         if op.problem is None:
             continue
-        narrowed = operation_machine(plan, op)
+        narrowed = task(plan, op).constrained
         homes = plan.operand_homes(op)
         for storage in (narrowed.storage("act"), narrowed.storage("wbuf")):
             own = [space for space in op.roles if space in storage.keep]
@@ -140,23 +141,32 @@ def test_the_larger_traffic_per_byte_and_time_wins():
     assert plan.reasons["cold"].startswith("no room in act during make_hot")
 
 
-def test_edram_takes_only_what_is_worth_its_refresh():
-    # "a" waits through a pause of 8000 element operations on 8 lanes: 1000 cycles and the 2 of its own operations.
-    # 60 words are 480 bits. DRAM: written and read once, 8 accesses of 64 bits at 512 pJ each way: 8.19 nJ. Refresh:
-    # 1002 cycles / retention x 480/58 rows. Break-even at a row energy of 8.19 nJ / (1002/1675 x 480/58).
+def waiting(row_J, policy):
+    """Where "a" of 60 words rests that waits for 2002 cycles, 2002/1675 retention times, and why it does not rest."""
     work = step(
-        [vector("make", ("x",), ("a",)), vector("pause", ("x",), ("p",), 8000), vector("use", ("a",), ("b",))],
+        [vector("make", ("x",), ("a",)), vector("pause", ("x",), ("p",), 16000), vector("use", ("a",), ("b",))],
         x=("input", (60,)),
         a=("activation", (60,)),
         b=("activation", (1,)),
         p=("activation", (1,)),
     )
-    break_even_J = 2 * 8 * 512e-12 / (1002 / 1675 * 480 / 58)
-    for row_J, home in ((0.99 * break_even_J, "act"), (1.01 * break_even_J, "dram")):
-        refresh = replace(CAMEL_REFRESH, row_energy_J=row_J)
-        plan = place(machine(weight_depth=1, refresh=refresh), work)
-        assert plan.home_levels["a"] == home
-    assert "refresh in act would cost 8.3e-09 J, traffic saved 8.2e-09 J" in list(plan.reasons.values())[1]
+    plan = place(machine(weight_depth=1, edram=replace(CAMEL_REFRESH, row_energy_J=row_J)), work, policy)
+    return plan.home_levels["a"], plan.reasons.get("a", "")
+
+
+@pytest.mark.parametrize(("policy", "refreshes"), [(LifetimeRefresh(), 1), (OccupiedRefresh(), 2002 / 1675)])
+def test_edram_takes_only_what_is_worth_its_refresh(policy, refreshes):
+    # 60 words are 480 bits. DRAM: written and read once, 8 accesses of 64 bits at 512 pJ each way: 8.19 nJ. Refresh:
+    # refreshes of 480/58 rows. By age one is due in 1.2 retention times; standing ones go on all the time.
+    break_even_J = 2 * 8 * 512e-12 / (refreshes * 480 / 58)
+    assert waiting(0.99 * break_even_J, policy)[0] == "act"
+    home, reason = waiting(1.01 * break_even_J, policy)
+    assert home == "dram" and reason.startswith("refresh in act would cost 8.3e-09 J, traffic saved 8.2e-09 J")
+
+
+@pytest.mark.parametrize("policy", [ConventionalRefresh(), NoRefresh()])
+def test_refresh_that_goes_on_anyway_keeps_nothing_away(policy):
+    assert waiting(1.0, policy)[0] == "act"
 
 
 def test_padding_in_the_box_counts():
@@ -206,22 +216,23 @@ def test_idle_residents_narrow_the_buffer_in_sixteenths_only_where_tiles_are_sta
     ops = {op.name: op for op in work.operations}
     # conv1 reads the input from DRAM through "act" while dw1 and dw2 (16 words, 3 rows each) wait there.
     assert plan.home_levels["a"] == "act"
-    assert operation_machine(plan, ops["conv1"]).storage("act").depth == (192 - 6) // 12 * 12
+    assert task(plan, ops["conv1"]).constrained.storage("act").depth == (192 - 6) // 12 * 12
     # conv2 finds all its data at home: its machine must not depend on what else is live.
-    assert operation_machine(plan, ops["conv2"]).storage("act").depth == 192
+    assert task(plan, ops["conv2"]).constrained.storage("act").depth == 192
 
 
-def test_the_operation_machine_pins_residents():
+def test_a_task_pins_residents():
     work = training_step()
     arch = machine()
     op = next(op for op in work.operations if op.name == "conv2:wg")
-    pinned = operation_machine(place(arch, work), op)
+    found = task(place(arch, work), op)
+    pinned = found.constrained
     # dw2 plays Weights here, but rests with the gradients.
-    assert pinned.homes == {"Inputs": "act", "Weights": "act", "Outputs": "act"}
+    assert found.homes == {"Inputs": "act", "Weights": "act", "Outputs": "act"}
     assert "Weights" in pinned.storage("act").keep and "Weights" in pinned.storage("wbuf").bypass
 
 
-def test_equal_layers_in_equal_surroundings_give_equal_machines():
+def test_equal_layers_in_equal_surroundings_give_equal_tasks():
     work = step(
         [mac(f"conv{i}", conv(4, 4, 6), f"a{i}", f"w{i}", f"a{i + 1}", Pass.FORWARD) for i in range(5)],
         a0=("input", (4, 6, 6)),
@@ -230,7 +241,7 @@ def test_equal_layers_in_equal_surroundings_give_equal_machines():
     )
     arch = machine()
     plan = place(arch, work)
-    first, *others = [operation_machine(plan, op) for op in work.operations[1:]]
+    first, *others = [task(plan, op) for op in work.operations[1:]]
     assert all(other == first for other in others)
 
 

@@ -11,6 +11,7 @@ from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.search import micro_batches, search
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.refresh import LifetimeRefresh
 from camel_plugin.spec.settings import Order
 
 
@@ -35,7 +36,7 @@ def test_divisors():
 
 
 def test_the_most_promising_comes_first_and_equal_orders_once():
-    found = search(machine(60, 30), chain, [1, 2, 4, 8], Order.AUTO, Objective.ENERGY)
+    found = search(machine(60, 30), chain, [1, 2, 4, 8], Order.AUTO, Objective.ENERGY, LifetimeRefresh())
     values = [candidate.estimate.energy_J for candidate in found]
     assert values == sorted(values)
     # With one micro-batch all orders are one.
@@ -50,7 +51,7 @@ def test_the_search_stops_when_larger_micro_batches_promise_less():
         asked.append(size)
         return chain(size, batch=64, words=400)
 
-    search(machine(80, 60), step_of, micro_batches(64), Order.NETWORK, Objective.ENERGY)
+    search(machine(80, 60), step_of, micro_batches(64), Order.NETWORK, Objective.ENERGY, LifetimeRefresh())
     assert asked == [1, 2, 4] or len(asked) < 7
 
 
@@ -58,8 +59,8 @@ def test_the_search_stops_when_larger_micro_batches_promise_less():
 @given(st.integers(1, 60), st.integers(1, 30), st.sampled_from([1, 2, 4]))
 def test_the_cut_order_moves_no_more_than_any_named_one(act, weight, size):
     arch = machine(act, weight)
-    (cut,) = search(arch, chain, [size], Order.CUT, Objective.EDP)
-    named = [search(arch, chain, [size], order, Objective.EDP)[0] for order in ORDERS]
+    (cut,) = search(arch, chain, [size], Order.CUT, Objective.EDP, LifetimeRefresh())
+    named = [search(arch, chain, [size], order, Objective.EDP, LifetimeRefresh())[0] for order in ORDERS]
     assert cut.plan.order == "cut"
     assert cut.estimate.dram_bytes <= min(each.estimate.dram_bytes for each in named)
 
@@ -70,7 +71,7 @@ def test_the_estimate_is_a_bound_that_vector_operations_meet(act, weight, order)
     # Each tensor moves once: closed form and account must count the same words; cycles round up.
     placed = plan(machine(act, weight), ordered(chain(2), order))
     costs = [(operation_cost(placed, op, None), placed.step.trips(op.name)) for op in placed.step.operations]
-    found = estimate(placed)
+    found = estimate(placed, LifetimeRefresh())
     moved = sum((cost.dram_read_bytes + cost.dram_written_bytes) * runs for cost, runs in costs)
     assert found.dram_bytes <= moved
     assert found.latency_s <= sum(cost.latency_s * runs for cost, runs in costs) * (1 + 1e-9)

@@ -15,6 +15,7 @@ from camel_plugin.engine.native import NativeEngine
 from camel_plugin.files.v04.problem_file import read_problem
 from camel_plugin.interop.specs import problem_files
 from camel_plugin.spec.objective import Objective
+from camel_plugin.spec.task import Task
 from camel_plugin.workload.load import load_network
 
 MODULES = {
@@ -55,7 +56,7 @@ def test_files_read_back_are_the_problems(name, tmp_path):
 def test_the_native_model_takes_them(name):
     machine = load_machine("camel")
     for problem in {op.problem for op in step_of(name).operations if op.problem}:
-        result = NativeEngine().map(machine, problem, Objective.EDP, 0.05)
+        result = NativeEngine().map(Task(machine, problem), Objective.EDP, 0.05)
         assert result.evaluation.computes == problem.macs
 
 

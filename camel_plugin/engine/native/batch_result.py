@@ -23,8 +23,6 @@ class BatchResult:
     Attributes:
         batch: what was evaluated.
         fits: [B] capacity and mesh are respected and every dataspace is kept somewhere.
-        whole: [B] the outermost level that keeps a dataspace holds all of it. Timeloop does not ask for that: a
-            dataspace that bypasses the outer levels while their loops run over it is simply never loaded.
         cycles: [B] of the operation; the slowest level decides.
         energy_J: [B] compute + dynamic + leakage.
         compute_cycles: [B] iterations of the temporal loops.
@@ -43,7 +41,6 @@ class BatchResult:
 
     batch: MappingBatch
     fits: Bools
-    whole: Bools
     cycles: Ints
     energy_J: Floats
     compute_cycles: Ints
@@ -67,7 +64,6 @@ class BatchResult:
         return cls(
             batch=batch,
             fits=np.empty(row, np.bool_),
-            whole=np.empty(row, np.bool_),
             cycles=np.empty(row, np.int64),
             energy_J=np.empty(row),
             compute_cycles=np.empty(row, np.int64),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from camel_plugin.engine.native.result import Floats, Ints
+from camel_plugin.engine.native.batch_result import Floats, Ints
 from camel_plugin.spec.machine import Storage
-from camel_plugin.spec.problem import Problem
+from camel_plugin.spec.task import Task
 
 
-def in_words(storage: Storage, problem: Problem, values: Ints) -> Ints | Floats:
+def in_words(task: Task, level: str, values: Ints) -> Ints | Floats:
     """Words [T, B] of a level that so many values of each dataspace take."""
-    if not storage.words_per_value:
+    if not task.value_words:
         return values
-    sizes: Floats = np.array([[storage.words_per_value.get(space.name, 1.0)] for space in problem.dataspaces])
-    return values * sizes
+    sizes: Floats = np.array(task.words_per_value(level))
+    return values * sizes[:, None]
 
 
 def accesses_energy_J(

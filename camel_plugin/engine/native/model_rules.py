@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rules:
+class ModelRules:
     """Timeloop's rules that are not physics; each may be switched off.
 
     Attributes:
@@ -23,5 +23,5 @@ class Rules:
     count_gaps: bool = True
 
 
-TIMELOOP = Rules()
-PHYSICAL = Rules(forget_halo=False, link_transfers=False, count_gaps=False)
+TIMELOOP = ModelRules()
+PHYSICAL = ModelRules(forget_halo=False, link_transfers=False, count_gaps=False)

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camel_plugin.components.base import Refresh
-from camel_plugin.engine.native.result import BatchResult, Floats
+from camel_plugin.engine.native.batch_result import BatchResult, Floats, Ints
 from camel_plugin.engine.native.tile_times import TileTimes, tile_times
-from camel_plugin.spec.machine import Machine, RefreshDuty, Storage, TileRefresh
-
-ROUNDING = 1e-9
-"""Of seconds into cycles, in retention times."""
+from camel_plugin.spec.machine import EdramCells, Storage
+from camel_plugin.spec.task import RefreshDuty, Task
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,15 @@ class Refreshed:
     energy_J: Floats
 
 
-def refreshed(machine: Machine, result: BatchResult) -> Refreshed:
-    """``result`` with the refresh that ``machine.duties`` asks for."""
+def refreshed(task: Task, result: BatchResult) -> Refreshed:
+    """``result`` with the refresh that the duties of the task ask for."""
     cycles = result.cycles.astype(np.float64)
-    if not machine.duties:
+    if not task.duties:
         return Refreshed(cycles, np.zeros(len(cycles)), result.energy_J)
     levels = [
-        _Level(machine, result, place, storage, storage.refresh, machine.duties[storage.name])
-        for place, storage in enumerate(machine.storages)
-        if storage.refresh is not None and storage.name in machine.duties
+        _Level(task, result, place, storage, storage.edram, task.duties[storage.name])
+        for place, storage in enumerate(task.machine.storages)
+        if storage.edram is not None and storage.name in task.duties
     ]
     stuck = np.zeros(len(cycles), np.bool_)
     while True:
@@ -57,74 +54,84 @@ def refreshed(machine: Machine, result: BatchResult) -> Refreshed:
     return Refreshed(np.where(stuck, np.inf, cycles), refresh_J, result.energy_J + refresh_J + leakage_J)
 
 
-def standing_J_per_cycle(machine: Machine) -> float:
+def standing_J_per_cycle(task: Task) -> float:
     """Energy of a cycle for the rows that are kept alive whatever the mapping."""
+    machine = task.machine
     return sum(
         duty.rows * machine.instances(name) * refresh.row_energy_J * machine.cycle_s / refresh.retention_s
-        for name, duty in machine.duties.items()
-        if (refresh := machine.storage(name).refresh) is not None
+        for name, duty in task.duties.items()
+        if (refresh := machine.storage(name).edram) is not None
     )
 
 
-def availability(machine: Machine, storage: Storage) -> float:
+def availability(task: Task, storage: Storage) -> float:
     """Most of its time that ``storage`` has for accesses, whatever the mapping."""
-    duty = machine.duties.get(storage.name)
-    if storage.refresh is None or duty is None:
+    duty = task.duties.get(storage.name)
+    if storage.edram is None or duty is None:
         return 1.0
-    return storage.refresh.availability(duty.share, machine.cycle_s, storage.name)
+    return storage.edram.availability(duty.share, task.machine.cycle_s, storage.name)
 
 
 class _Level:
     def __init__(
-        self, machine: Machine, result: BatchResult, place: int, storage: Storage, refresh: Refresh, duty: RefreshDuty
+        self,
+        task: Task,
+        result: BatchResult,
+        place: int,
+        storage: Storage,
+        cells: EdramCells,
+        duty: RefreshDuty,
     ) -> None:
-        self._refresh = refresh
+        machine = task.machine
+        self._cells = cells
         self._duty = duty
         self._instances = machine.instances(storage.name)
-        self._period = refresh.retention_s / machine.cycle_s
-        self._busy = refresh.rows_per_array * refresh.row_cycles / self._period
+        self._period = cells.retention_s / machine.cycle_s
+        self._busy = cells.rows_per_array * cells.row_cycles / self._period
         batch = result.batch
-        sizes = np.array([storage.words_per_value.get(space.name, 1.0) for space in batch.problem.dataspaces])
+        sizes = np.array(task.words_per_value(storage.name))
         read, written = result.reads[:, place] * sizes, (result.fills + result.updates)[:, place] * sizes
         ports = ((read, storage.read_bandwidth), (written, storage.write_bandwidth))
         times = [words.sum(axis=1) / bandwidth for words, bandwidth in ports if bandwidth is not None]
         self._port_cycles: Floats = np.max(times, axis=0) if times else np.zeros(len(batch))
         self._tiles: list[tuple[Floats, TileTimes]] = []
-        if duty.tiles is TileRefresh.NEVER:
+        if duty.tiles.idle:
             return
         capacity = storage.capacity_words
         for t, dataspace in enumerate(batch.problem.dataspaces):
-            if batch.keep[:, place, t].any() and machine.homes.get(dataspace.name) != storage.name:
+            if batch.keep[:, place, t].any() and task.homes.get(dataspace.name) != storage.name:
                 tile = tile_times(batch, storage.name, t)
                 words = np.where(batch.keep[:, place, t], np.ceil(tile.words * sizes[t]), 0)
-                per_word = storage.word_bits / refresh.row_bits if capacity is None else refresh.rows / capacity
+                per_word = storage.word_bits / cells.row_bits if capacity is None else cells.rows / capacity
                 self._tiles.append((np.ceil(words * per_word), tile))
 
     def wait(self, cycles: Floats) -> Floats:
         """[B] cycles that the ports need beside refresh; inf if they never get their turn."""
         share = np.full(len(cycles), self._duty.share)
+        if self._tiles:
+            share = np.maximum(share, np.array(self._duty.tiles.met)[self._banks()])
         for rows, tile in self._tiles:
-            if self._duty.tiles is TileRefresh.HELD:
-                share[rows > 0] = 1.0
-            else:
-                share += np.where(self._refreshes(self._life(tile, cycles)) > 0, rows, 0) / self._refresh.rows
+            share += np.where(self._refreshes(self._life(tile, cycles)) > 0, rows, 0) / self._cells.rows
         free = 1 - np.minimum(1.0, share) * self._busy
         return np.where(free > 0, np.ceil(self._port_cycles / np.where(free > 0, free, 1.0)), np.inf)
 
     def energy_J(self, cycles: Floats) -> Floats:
         """[B] energy of all row refreshes."""
         refreshes: Floats = self._duty.rows * self._instances * cycles / self._period
-        if self._duty.tiles is TileRefresh.HELD and self._tiles:
-            size = self._refresh.rows_per_bank
-            held = np.sum([rows for rows, _ in self._tiles], axis=0)
-            banks = np.minimum(np.ceil(held / size), self._refresh.banks)
+        if self._tiles:
             instances = np.max([np.where(rows > 0, tile.instances, 0) for rows, tile in self._tiles], axis=0)
-            refreshes += banks * size * instances * cycles / self._period
-        else:
-            for rows, tile in self._tiles:
-                life = self._life(tile, cycles)
-                refreshes += rows * tile.instances * self._refreshes(life) * np.maximum(1, cycles // life)
-        return refreshes * self._refresh.row_energy_J
+            standing = np.array(self._duty.tiles.standing)[self._banks()]
+            refreshes += standing * instances * cycles / self._period
+        for rows, tile in self._tiles:
+            life = self._life(tile, cycles)
+            refreshes += rows * tile.instances * self._refreshes(life) * np.maximum(1, cycles // life)
+        return refreshes * self._cells.row_energy_J
+
+    def _banks(self) -> Ints:
+        """[B] banks of an instance that the tiles fill."""
+        rows = np.sum([rows for rows, _ in self._tiles], axis=0)
+        banks: Ints = np.minimum(np.ceil(rows / self._cells.rows_per_bank), self._cells.banks).astype(np.int64)
+        return banks
 
     def _life(self, tile: TileTimes, cycles: Floats) -> Floats:
         """[B] cycles for which a datum stays without a write."""
@@ -132,4 +139,4 @@ class _Level:
 
     def _refreshes(self, life: Floats) -> Floats:
         """[B] refreshes that a datum needs in that time."""
-        return np.floor(life / self._period + ROUNDING)
+        return self._duty.tiles.at(life / self._period)

@@ -1,19 +1,12 @@
-"""The Engine protocol and what every engine returns.
-
-Counts are per instance; energies are sums over the utilized instances.
-"""
+"""What an engine says of a mapping. Counts are per instance; energies are sums over the utilized instances."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from camel_plugin.errors import InputError
-from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.objective import Objective
-from camel_plugin.spec.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,28 @@ class LevelStats:
 
 
 @dataclass(frozen=True)
+class TileStay:
+    """How long data of one dataspace stay in one level that keeps it. Times are fractions of the operation's duration.
+
+    Attributes:
+        level: that keeps it.
+        dataspace: what is kept.
+        words: values in the tile's bounding box, one instance.
+        instances: of the level that the mapping uses.
+        stays: longest time that a datum stays before the tile has moved on (halo included).
+        unrestored: longest time without a write: ``stays`` for a read-only dataspace, one sweep over the tile for one
+            that is accumulated into, where every visit writes.
+    """
+
+    level: str
+    dataspace: str
+    words: int
+    instances: int
+    stays: float
+    unrestored: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Cost of one mapping.
 
@@ -70,7 +85,8 @@ class Evaluation:
         compute_J: of the multiply-accumulates.
         bound_by: ``compute`` or the name of the slowest level.
         levels: by name, outermost first.
-        refresh_J: beside ``energy_J``, what ``machine.duties`` costs.
+        tiles: a row for each level and dataspace that it keeps.
+        refresh_J: beside ``energy_J``, what the duties of the task cost.
         stall_cycles: beside ``cycles``, those lost to refresh.
     """
 
@@ -81,6 +97,7 @@ class Evaluation:
     compute_J: float
     bound_by: str
     levels: MappingType[str, LevelStats]
+    tiles: tuple[TileStay, ...] = ()
     refresh_J: float = 0.0
     stall_cycles: int = 0
 
@@ -113,42 +130,3 @@ class MapResult:
     def optimality_gap(self) -> float:
         """(value - lower_bound) / value; 0 when proven optimal."""
         return 0.0 if self.value <= 0 else max(0.0, 1.0 - self.lower_bound / self.value)
-
-
-def refuse_formats(engine: str, machine: Machine) -> None:
-    """For engines whose levels have one size of word for all dataspaces.
-
-    Raises:
-        InputError: a recipe has given the values of some dataspace another size.
-    """
-    for storage in machine.storages:
-        if any(size != 1 for size in storage.words_per_value.values()):
-            raise InputError(
-                f"{engine} has one size of word in {storage.name} for all tensors", field="training.precision",
-                value=dict(storage.words_per_value), suggestion="use engine native, or leave precision to the machine",
-            )  # fmt: skip
-
-
-class Engine(Protocol):
-    """Maps one problem on one machine.
-
-    Attributes:
-        name: as the user writes it.
-        weighs_refresh: its mapper heeds ``machine.duties``; the other mappers see a machine without refresh.
-    """
-
-    name: str
-    weighs_refresh: bool
-
-    def version(self) -> str:
-        """Version of the tool behind the engine, part of the cache key."""
-        ...
-
-    def map(self, machine: Machine, problem: Problem, objective: Objective, budget_s: float) -> MapResult:
-        """The best mapping found within ``budget_s`` seconds.
-
-        Raises:
-            InfeasibleError: no valid mapping exists.
-            EngineError: the engine failed.
-        """
-        ...
