@@ -1,277 +1,412 @@
-"""The result of an evaluation, as ``result.json`` (schema 1) writes it. SI units, named in each field.
+"""The result of an evaluation: one family of records, from the account to ``result.json``.
 
-Every entry of ``operations`` covers all its runs of the step (``repeats`` of them), so that the totals are
-plain sums. The parts compute + dynamic (on chip) + leakage + refresh + DRAM make up each energy.
+SI units, named in each field. What a field means, its unit and its name in tables stand beside it; the columns of
+tables, CSV files and ``result.schema.json`` follow from there (``python -m camel_plugin.result`` rewrites that file).
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pydantic import Field, TypeAdapter, computed_field
+
+from camel_plugin.errors import Shortfall
+from camel_plugin.spec.evaluation import TileStay
 from camel_plugin.spec.plan import Plan
+from camel_plugin.spec.recipe import Recipe
+from camel_plugin.spec.settings import Settings
+from camel_plugin.spec.step import Coverage
 
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA = 1
+SCHEMA: Literal[2] = 2
+SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 ENERGY_PARTS = ("compute_J", "dynamic_J", "leakage_J", "refresh_J", "dram_J")
 
 
-@dataclass(frozen=True)
-class LevelResult:
-    """Traffic of one storage level during an operation (all runs, all instances).
-
-    Attributes:
-        read_words: words read.
-        written_words: words written (fills and updates).
-        energy_J: dynamic energy.
-    """
-
-    read_words: float
-    written_words: float
-    energy_J: float
+def column(head: str, unit: str, meaning: str) -> Any:
+    """What stands beside a field: its name in tables, the SI unit (empty for none), what it means."""
+    return Field(title=head, description=meaning, json_schema_extra={"unit": unit})
 
 
 @dataclass(frozen=True)
-class LifetimeResult:
-    """How long data of one tensor live in one eDRAM level during or up to the end of an operation.
+class LevelTraffic:
+    """What one storage level does during an operation, all instances together."""
 
-    Attributes:
-        tensor: its name.
-        level: storage level.
-        lifetime_s: from write to last read, the longest of its data.
-        retention_s: of that level at the machine's temperature and yield.
-        rule: ``exact``, or the name of the conservative bound used.
-    """
-
-    tensor: str
-    level: str
-    lifetime_s: float
-    retention_s: float
-    rule: str
+    read_words: Annotated[float, column("reads", "words", "words read")] = 0.0
+    written_words: Annotated[float, column("writes", "words", "words written (fills and updates)")] = 0.0
+    energy_J: Annotated[float, column("energy", "J", "dynamic energy")] = 0.0
+    port_cycles: Annotated[
+        float, column("port", "cycles", "cycles in which an instance's busier port moves words; 0 if unlimited")
+    ] = 0.0
 
 
 @dataclass(frozen=True)
-class OperationResult:
-    """One operation of the step, all its runs.
+class OperationCost:
+    """ONE run of an operation, refresh left out."""
 
-    Attributes:
-        name: of the operation.
-        pass_: ``forward``, ``reconstruct``, ``input_grad``, ``weight_grad`` or ``update`` (``pass`` in JSON).
-        kind: operator.
-        partner: the forward operation it belongs to.
-        repeats: runs in the step.
-        macs: useful multiply-accumulates.
-        cycles: clock cycles, refresh stalls included.
-        stall_cycles: of these, refresh stalls.
-        latency_s: cycles in seconds.
-        bound_by: ``compute``, ``vector`` or the slowest storage level.
-        utilization: of the multiply-accumulate units, 0 for vector operations.
-        energy_J: sum of the parts.
-        refresh_count: row refreshes.
-        dram_bytes: moved to and from DRAM.
-        corrupted_share: expected share of corrupted bits (policy ``none``), else 0.
-        levels: traffic by storage level.
-        lifetimes: of its data in eDRAM.
-        mapping: Timeloop v0.4 mapping, empty for vector operations.
-        optimality_gap: 0 when the mapping is proven optimal, None for vector operations.
-        padded: dimension -> bound that was mapped, where that is larger than the problem's.
-    """
-
-    name: str
-    pass_: str
-    kind: str
-    partner: str | None
-    repeats: int
-    macs: int
-    cycles: int
-    stall_cycles: int
-    latency_s: float
-    bound_by: str
-    utilization: float
-    energy_J: float
-    compute_J: float
-    dynamic_J: float
-    leakage_J: float
-    refresh_J: float
-    dram_J: float
-    refresh_count: float
-    dram_bytes: float
-    levels: Mapping[str, LevelResult]
-    lifetimes: Sequence[LifetimeResult] = ()
-    mapping: str = ""
-    optimality_gap: float | None = None
-    corrupted_share: float = 0.0
-    padded: Mapping[str, int] = field(default_factory=dict)
+    cycles: Annotated[int, column("cycles", "cycles", "clock cycles")]
+    latency_s: Annotated[float, column("time", "s", "cycles in seconds")]
+    bound_by: Annotated[str, column("bound by", "", "compute, vector or the slowest storage level")]
+    utilization: Annotated[float, column("utilization", "ratio", "of the MAC units; 0 for a vector operation")]
+    macs: Annotated[int, column("MACs", "MAC", "useful multiply-accumulates")]
+    compute_J: Annotated[float, column("compute", "J", "energy of multiply-accumulates or element operations")]
+    dynamic_J: Annotated[Mapping[str, float], column("on-chip dynamic", "J", "dynamic energy by on-chip level")]
+    dram_J: Annotated[float, column("DRAM", "J", "accesses off chip, and standing power if the machine gives one")]
+    leakage_J: Annotated[float, column("leakage", "J", "of every instance on the chip, used or not")]
+    dram_read_bytes: Annotated[float, column("DRAM reads", "B", "read from DRAM")]
+    dram_written_bytes: Annotated[float, column("DRAM writes", "B", "written to DRAM")]
+    levels: Annotated[Mapping[str, LevelTraffic], column("levels", "", "traffic by storage level, DRAM included")]
+    tiles: Annotated[tuple[TileStay, ...], column("tiles", "", "how long tiles stay; none for vector operations")] = ()
 
 
 @dataclass(frozen=True)
-class TensorResult:
-    """One tensor of the step.
+class OperationRefresh:
+    """What refresh adds to ALL runs of an operation."""
 
-    Attributes:
-        name: of the tensor.
-        kind: ``activation``, ``weight`` ...
-        bytes: in the precision of its home, one micro-batch.
-        home: storage level where it rests.
-        produced_by: operation that first writes it, None for what exists before the step.
-        last_used_by: operation that last reads it.
-        lifetime_s: from its first write to its last read.
-        refreshes: times that each of its data is refreshed in one micro-batch.
-    """
+    stall_cycles: Annotated[int, column("refresh stalls", "cycles", "cycles that ports wait for refresh")] = 0
+    stall_s: Annotated[float, column("refresh stalls", "s", "stall cycles in seconds")] = 0.0
+    waits_for: Annotated[str, column("waits for", "", "storage level whose ports wait longest, or nothing")] = ""
+    rows: Annotated[Mapping[str, float], column("row refreshes", "count", "row refreshes by eDRAM level")] = field(
+        default_factory=dict
+    )
+    energy_J: Annotated[Mapping[str, float], column("refresh", "J", "energy of these by eDRAM level")] = field(
+        default_factory=dict
+    )
+    leakage_J: Annotated[float, column("leakage", "J", "of the chip while it waits")] = 0.0
+    dram_J: Annotated[float, column("DRAM", "J", "standing energy of DRAM meanwhile")] = 0.0
+    corrupted_share: Annotated[
+        float, column("corrupted", "ratio", "expected share of lost bits among the eDRAM data read, if none restores")
+    ] = 0.0
 
-    name: str
-    kind: str
-    bytes: float
-    home: str
-    produced_by: str | None
-    last_used_by: str | None
-    lifetime_s: float
-    refreshes: int
+
+@dataclass(frozen=True)
+class DataLifetime:
+    """How long data of one tensor live in one eDRAM level during or up to the end of an operation."""
+
+    tensor: Annotated[str, column("tensor", "", "its name")]
+    level: Annotated[str, column("level", "", "storage level")]
+    lifetime_s: Annotated[float, column("lifetime", "s", "from write to last read, the longest of its data")]
+    retention_s: Annotated[float, column("retention", "s", "of that level at the machine's temperature and yield")]
+    refreshes: Annotated[int, column("refreshes", "count", "of each of its data meanwhile, if the policy restores")]
+    corrupted_share: Annotated[float, column("corrupted", "ratio", "expected share of its bits lost at the end")]
+    rule: Annotated[str, column("rule", "", "how the lifetime was found: exact, or a bound that is never too short")]
+
+
+@dataclass(frozen=True)
+class OperationMapping:
+    """How an operation was mapped."""
+
+    text: Annotated[str, column("mapping", "", "the mapping as a Timeloop v0.4 file")]
+    optimality_gap: Annotated[float, column("gap", "ratio", "(value - bound) / value; 0 when proven optimal")]
+    padded: Annotated[
+        Mapping[str, int], column("padded", "", "dimension -> bound that was mapped, where larger than the problem's")
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the operations, and the size of the machine."""
+    """What adds up over operations, refresh included."""
 
-    latency_s: float
-    cycles: int
-    macs: int
-    energy_J: float
-    compute_J: float
-    dynamic_J: float
-    leakage_J: float
-    refresh_J: float
-    dram_J: float
-    edp_Js: float
-    refresh_count: float
-    dram_bytes: float
-    peak_onchip_bytes: float
-    area_m2: float
+    latency_s: Annotated[float, column("time", "s", "time")] = 0.0
+    cycles: Annotated[int, column("cycles", "cycles", "clock cycles, refresh stalls included")] = 0
+    macs: Annotated[int, column("MACs", "MAC", "useful multiply-accumulates")] = 0
+    compute_J: Annotated[float, column("compute", "J", "energy of multiply-accumulates and element operations")] = 0.0
+    dynamic_J: Annotated[float, column("on-chip dynamic", "J", "dynamic energy of all on-chip levels")] = 0.0
+    leakage_J: Annotated[float, column("leakage", "J", "of the whole chip")] = 0.0
+    refresh_J: Annotated[float, column("refresh", "J", "of all eDRAM levels")] = 0.0
+    dram_J: Annotated[float, column("DRAM", "J", "everything off chip")] = 0.0
+    refresh_count: Annotated[float, column("row refreshes", "count", "row refreshes")] = 0.0
+    dram_bytes: Annotated[float, column("DRAM traffic", "B", "moved to and from DRAM")] = 0.0
+
+    @computed_field(title="energy", description="sum of the five parts", json_schema_extra={"unit": "J"})
+    @property
+    def energy_J(self) -> float:
+        """Sum of the parts."""
+        return math.fsum(self.parts_J.values())
+
+    @property
+    def parts_J(self) -> dict[str, float]:
+        """Energy by part, keyed as in :data:`ENERGY_PARTS`."""
+        return {part: getattr(self, part) for part in ENERGY_PARTS}
+
+    @computed_field(title="EDP", description="energy-delay product of the whole", json_schema_extra={"unit": "J s"})
+    @property
+    def edp_Js(self) -> float:
+        """Energy x time."""
+        return self.energy_J * self.latency_s
+
+    @classmethod
+    def sum(cls, parts: Iterable[Totals]) -> Totals:
+        """Everything added up."""
+        every = list(parts)
+        return cls(**{item.name: _sum([getattr(part, item.name) for part in every]) for item in fields(cls)})
+
+
+@dataclass(frozen=True)
+class OperationResult:
+    """One operation of the step."""
+
+    name: Annotated[str, column("operation", "", "its name")]
+    pass_: Annotated[
+        str,
+        Field(serialization_alias="pass"),
+        column("pass", "", "forward, reconstruct, input_grad ..."),
+    ]
+    kind: Annotated[str, column("kind", "", "operator")]
+    partner: Annotated[str | None, column("partner", "", "the forward operation it belongs to")]
+    repeats: Annotated[int, column("runs", "count", "runs in the step")]
+    cost: Annotated[OperationCost, column("cost", "", "of one run, refresh left out")]
+    refresh: Annotated[OperationRefresh, column("refresh", "", "what refresh adds to all runs")]
+    lifetimes: Annotated[
+        tuple[DataLifetime, ...], column("lifetimes", "", "of tiles in eDRAM, and of resident tensors used last here")
+    ] = ()
+    mapping: Annotated[OperationMapping | None, column("mapping", "", "None for a vector operation")] = None
+
+    @computed_field(title="bound by", description="compute, vector, or the storage level it waits for")
+    @property
+    def bound_by(self) -> str:
+        """What its time hangs on, waiting for refresh included."""
+        return self.refresh.waits_for or self.cost.bound_by
+
+    @computed_field(title="utilization", description="of the MAC units over all its time")
+    @property
+    def utilization(self) -> float:
+        """Of the multiply-accumulate units over all its time."""
+        return self.cost.utilization * self.cost.cycles * self.repeats / self.totals.cycles
+
+    @computed_field(title="totals", description="of all its runs, refresh included")
+    @cached_property
+    def totals(self) -> Totals:
+        """All runs, refresh included."""
+        cost, refresh, runs = self.cost, self.refresh, self.repeats
+        return Totals(
+            latency_s=cost.latency_s * runs + refresh.stall_s,
+            cycles=cost.cycles * runs + refresh.stall_cycles,
+            macs=cost.macs * runs,
+            compute_J=cost.compute_J * runs,
+            dynamic_J=math.fsum(cost.dynamic_J.values()) * runs,
+            leakage_J=cost.leakage_J * runs + refresh.leakage_J,
+            refresh_J=math.fsum(refresh.energy_J.values()),
+            dram_J=cost.dram_J * runs + refresh.dram_J,
+            refresh_count=math.fsum(refresh.rows.values()),
+            dram_bytes=(cost.dram_read_bytes + cost.dram_written_bytes) * runs,
+        )
+
+
+@dataclass(frozen=True)
+class TensorResult:
+    """One tensor at its home."""
+
+    name: Annotated[str, column("tensor", "", "its name")]
+    kind: Annotated[str, column("kind", "", "activation, weight ...")]
+    bytes: Annotated[float, column("size", "B", "in the precision of its home, one micro-batch")]
+    home: Annotated[str, column("home", "", "storage level where it rests")]
+    produced_by: Annotated[str | None, column("produced by", "", "operation that first writes it; None: was there")]
+    last_used_by: Annotated[str, column("last use", "", "operation that uses it last")]
+    lifetime_s: Annotated[float, column("lifetime", "s", "longest time from a write to the last read before the next")]
+    refreshes: Annotated[int, column("refreshes", "count", "of each of its data meanwhile; 0 outside eDRAM")]
+    rule: Annotated[str, column("rule", "", "how the lifetime was found")]
+
+
+@dataclass(frozen=True)
+class LifetimeClass:
+    """A class of the histogram of lifetimes."""
+
+    below_retentions: Annotated[float | None, column("below", "retention times", "upper end; None for the last one")]
+    share_of_rows: Annotated[float, column("share", "ratio", "of the rows written that live up to so long")]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Data that need refresh, and what would make them need none."""
+
+    tensor: Annotated[str, column("tensor", "", "its name")]
+    resident: Annotated[bool, column("resident", "", "it rests in the level; else its tiles pass through")]
+    spared_J: Annotated[float, column("spared", "J", "accesses to the outermost level that residency saves")]
+    lifetime_s: Annotated[float, column("lifetime", "s", "the longest of its data")]
+    rows: Annotated[int, column("rows", "count", "written in the step")]
+    row_refreshes: Annotated[int, column("row refreshes", "count", "that its data need, floor(lifetime / retention)")]
+    refresh_J: Annotated[float, column("refresh", "J", "energy of these")]
+    temperature_C: Annotated[int | None, column("temperature", "C", "at or below which cells retain as long")]
+    micro_batch: Annotated[int | None, column("micro-batch", "samples", "the largest with which it dies in time")]
+    order: Annotated[str | None, column("order", "", "the first in which it dies in time")]
+    array: Annotated[float | None, column("array", "ratio", "how many times larger the array must be")]
+
+
+@dataclass(frozen=True)
+class LevelLifetimes:
+    """Lifetimes in one eDRAM level."""
+
+    level: Annotated[str, column("level", "", "its name")]
+    retention_s: Annotated[float, column("retention", "s", "of its cells")]
+    histogram: Annotated[tuple[LifetimeClass, ...], column("histogram", "", "of the rows written, by lifetime")]
+    outliving: Annotated[tuple[Remedy, ...], column("outliving", "", "what needs refresh, the dearest first")]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bounds of a planned step in closed form, before any mapping."""
+
+    latency_s: Annotated[float, column("time", "s", "of the step")]
+    energy_J: Annotated[float, column("energy", "J", "of the step, accesses below the homes left out")]
+    dram_bytes: Annotated[float, column("DRAM traffic", "B", "to and from the outermost level")]
+
+
+@dataclass(frozen=True)
+class TriedPlan:
+    """A plan that a search looked at."""
+
+    micro_batch: Annotated[int, column("micro-batch", "samples", "samples of one run")]
+    order: Annotated[str, column("order", "", "how far a micro-batch runs before the next one")]
+    estimate: Annotated[Estimate, column("estimate", "", "what it promises")]
+    latency_s: Annotated[float | None, column("time", "s", "that was found, if it was mapped")] = None
+    energy_J: Annotated[float | None, column("energy", "J", "that was found, if it was mapped")] = None
+
+
+@dataclass(frozen=True)
+class TimeAndEnergy:
+    """Of a sample, an iteration, an epoch, or until the target accuracy."""
+
+    latency_s: Annotated[float, column("time", "s", "time")]
+    energy_J: Annotated[float, column("energy", "J", "energy")]
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one training step costs on one machine.
+    """What one training step costs on one machine."""
 
-    Attributes:
-        arch: name of the machine.
-        net: name of the network.
-        engine: that mapped it.
-        settings: everything that was chosen: schedule, batch, refresh policy, temperature, objective ...
-        versions: of the tools, and content hashes of the machine and the step.
-        totals: sums.
-        operations: in execution order.
-        tensors: by first use.
-        coverage: modelled, ignored, unsupported, not_reached.
-        mapped_anew: operations whose given mapping did not fit any more.
-        unconfirmed: assumed or recalled constants that the numbers hang on, with where they come from.
-        published: what the machine's authors report, a reference and not a target.
-        lifetimes: eDRAM level -> retention time, histogram of lifetimes, and what outlives it with what would help.
-        run: energy and time of a sample, an iteration, an epoch and until the target, as far as they were asked for.
-        baselines: the same for the machines it is compared with.
-        plan: homes and mappings behind it; not part of ``result.json``.
-    """
+    arch: Annotated[str, column("machine", "", "name of the machine")]
+    net: Annotated[str, column("network", "", "name of the network")]
+    operations: Annotated[tuple[OperationResult, ...], column("operations", "", "in execution order")]
+    tensors: Annotated[tuple[TensorResult, ...], column("tensors", "", "by first use")]
+    coverage: Annotated[Coverage, column("coverage", "", "what became of each operator of the network")]
+    temperature_C: Annotated[float, column("temperature", "C", "of the die")]
+    peak_onchip_bytes: Annotated[float, column("peak on chip", "B", "most bytes of residents at any moment")]
+    area_m2: Annotated[float, column("area", "m2", "of the chip")]
+    lifetimes: Annotated[tuple[LevelLifetimes, ...], column("lifetimes", "", "of each eDRAM level")] = ()
+    unconfirmed: Annotated[tuple[str, ...], column("unconfirmed", "", "assumed constants, with sources")] = ()
+    published: Annotated[str, column("published", "", "what the machine's authors report; no target")] = ""
+    settings: Annotated[Settings, column("settings", "", "of the run")] = field(default_factory=Settings)
+    recipe: Annotated[Recipe, column("recipe", "", "how the network is trained")] = field(default_factory=Recipe)
+    overrides: Annotated[Mapping[str, str | float], column("overrides", "", "parameters that were set")] = field(
+        default_factory=dict
+    )
+    versions: Annotated[Mapping[str, str], column("versions", "", "of the tools, and content hashes")] = field(
+        default_factory=dict
+    )
+    search: Annotated[tuple[TriedPlan, ...], column("search", "", "plans compared, the most promising first")] = ()
+    mapped_anew: Annotated[
+        tuple[str, ...], column("mapped anew", "", "operations whose given mapping did not fit any more")
+    ] = ()
+    baselines: Annotated[tuple[StepResult, ...], column("baselines", "", "the same on other machines")] = ()
+    plan: Annotated[Plan | None, Field(exclude=True)] = field(default=None, compare=False, repr=False)
+    schema: Annotated[Literal[2], column("schema", "", "of this form")] = SCHEMA
 
-    arch: str
-    net: str
-    engine: str
-    settings: Mapping[str, Any]
-    versions: Mapping[str, str]
-    totals: Totals
-    operations: Sequence[OperationResult]
-    tensors: Sequence[TensorResult]
-    coverage: Mapping[str, Sequence[str]]
-    mapped_anew: Sequence[str] = ()
-    unconfirmed: Sequence[str] = ()
-    published: str = ""
-    lifetimes: Sequence[Mapping[str, Any]] = ()
-    run: Mapping[str, float] = field(default_factory=dict)
-    baselines: Sequence[StepResult] = field(default_factory=tuple)
-    plan: Plan | None = field(default=None, compare=False, repr=False)
+    @computed_field(title="totals", description="of the step")
+    @cached_property
+    def totals(self) -> Totals:
+        """Of the step."""
+        return Totals.sum(operation.totals for operation in self.operations)
+
+    @computed_field(title="run", description="sample, iteration, epoch, target -> time and energy, as far as asked for")
+    @property
+    def run(self) -> dict[str, TimeAndEnergy]:
+        """Of a training run of equal steps; the last one of an epoch may be partly filled and is counted whole."""
+        times = {"sample": 1 / self.recipe.batch, "iteration": 1.0}
+        if self.settings.dataset is not None:
+            times["epoch"] = float(math.ceil(self.settings.dataset / self.recipe.batch))
+            if self.settings.epochs is not None:
+                times["target"] = times["epoch"] * self.settings.epochs
+        whole = self.totals
+        return {name: TimeAndEnergy(whole.latency_s * n, whole.energy_J * n) for name, n in times.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for ``json.dumps``."""
-        data: dict[str, Any] = {"schema": SCHEMA}
-        for item in fields(self):
-            if item.name == "plan":
-                continue
-            if item.name == "baselines":
-                data["baselines"] = [baseline.to_dict() for baseline in self.baselines]
-            elif item.name == "operations":
-                data["operations"] = [_operation_dict(operation) for operation in self.operations]
-            elif item.name in {"totals", "tensors"}:
-                value = getattr(self, item.name)
-                data[item.name] = [asdict(entry) for entry in value] if item.name == "tensors" else asdict(value)
-            else:
-                data[item.name] = _plain(getattr(self, item.name))
-        return data
+        return _plain(StepResult, self)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Operations as a table, one row each (needs the extra ``report``)."""
         import pandas
 
-        return pandas.DataFrame(self.rows())
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Scalar columns of the operations, one dict each."""
-        nested = {"levels", "lifetimes", "mapping"}
-        return [
-            {key: value for key, value in _operation_dict(operation).items() if key not in nested}
-            for operation in self.operations
-        ]
+        return pandas.DataFrame(rows(self.operations))
 
 
-def _operation_dict(operation: OperationResult) -> dict[str, Any]:
-    return {("pass" if key == "pass_" else key): value for key, value in asdict(operation).items()}
+@dataclass(frozen=True)
+class Infeasible:
+    """A result that is none: what does not fit, and by how much."""
+
+    subject: Annotated[str, column("subject", "", "the problem, tensor or level that nothing can hold")]
+    shortfalls: Annotated[tuple[Shortfall, ...], column("shortfalls", "", "every reason found, the tightest first")]
+    infeasible: Annotated[Literal[True], column("infeasible", "", "there is no result")] = True
+    schema: Annotated[Literal[2], column("schema", "", "of this form")] = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for ``json.dumps``."""
+        return _plain(Infeasible, self)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
+def _sum(values: Sequence[Any]) -> Any:
+    """Of whole numbers exactly, of others without rounding on the way."""
+    return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
 
 
-def total(operations: Sequence[OperationResult], *, peak_onchip_bytes: float, area_m2: float) -> Totals:
-    """Sums over operations; the energy-delay product is that of the whole step."""
-    latency_s = sum(operation.latency_s for operation in operations)
-    energy_J = sum(operation.energy_J for operation in operations)
-    return Totals(
-        latency_s=latency_s,
-        cycles=sum(operation.cycles for operation in operations),
-        macs=sum(operation.macs for operation in operations),
-        energy_J=energy_J,
-        compute_J=sum(operation.compute_J for operation in operations),
-        dynamic_J=sum(operation.dynamic_J for operation in operations),
-        leakage_J=sum(operation.leakage_J for operation in operations),
-        refresh_J=sum(operation.refresh_J for operation in operations),
-        dram_J=sum(operation.dram_J for operation in operations),
-        edp_Js=energy_J * latency_s,
-        refresh_count=sum(operation.refresh_count for operation in operations),
-        dram_bytes=sum(operation.dram_bytes for operation in operations),
-        peak_onchip_bytes=peak_onchip_bytes,
-        area_m2=area_m2,
-    )
+def rows(records: Sequence[OperationResult | TensorResult]) -> list[dict[str, Any]]:
+    """Records as rows of a table: their words and numbers, those of ``totals``, and ``part.name`` of other parts."""
+    return [_flat(_plain(type(record), record)) for record in records]
 
 
-def run_totals(totals: Totals, batch: int, samples: int | None, epochs: float | None) -> dict[str, float]:
-    """Energy and time of a training run of equal steps.
+def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in data.items() if not isinstance(value, dict | list)}
+    for part, values in data.items():
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if not isinstance(value, dict | list) and "\n" not in str(value):  # texts of several lines are files
+                found[name if part == "totals" else f"{part}.{name}"] = value
+    return found
 
-    Args:
-        totals: of one step.
-        batch: samples of the step.
-        samples: of the data set; the last step of an epoch may be partly filled and is counted whole.
-        epochs: until the target accuracy, which gives TTA and ETA (time and energy to accuracy).
+
+def _plain(kind: type, record: object) -> dict[str, Any]:
+    data: dict[str, Any] = TypeAdapter[object](kind).dump_python(record, mode="json", by_alias=True)
+    return data
+
+
+@dataclass(frozen=True)
+class Column:
+    """What stands beside a field.
+
+    Attributes:
+        head: its name in tables.
+        unit: SI unit, empty for none.
+        meaning: in words.
     """
-    times = {"sample": 1 / batch, "iteration": 1.0}
-    if samples is not None:
-        times["epoch"] = float(math.ceil(samples / batch))
-        if epochs is not None:
-            times["target"] = times["epoch"] * epochs
-    found = {f"{name}_latency_s": totals.latency_s * steps for name, steps in times.items()}
-    return {**found, **{f"{name}_energy_J": totals.energy_J * steps for name, steps in times.items()}}
+
+    head: str
+    unit: str
+    meaning: str
+
+
+@cache
+def columns(kind: type) -> dict[str, Column]:
+    """Field of a record of this family, as it is named in JSON -> what stands beside it."""
+    found = TypeAdapter(kind).json_schema(mode="serialization", by_alias=True)
+    fields_of = found.get("properties") or found["$defs"][kind.__name__]["properties"]
+    return {
+        name: Column(each.get("title", name), each.get("unit", ""), each.get("description", ""))
+        for name, each in fields_of.items()
+    }
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a result, or of an infeasible one."""
+    return TypeAdapter(StepResult | Infeasible).json_schema(mode="serialization", by_alias=True)
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")

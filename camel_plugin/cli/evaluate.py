@@ -36,13 +36,11 @@ def eval_command(
     no_cache: options.NoCache = False,
 ) -> None:
     """Evaluate one training step: time, energy by part, refresh, DRAM traffic, lifetimes."""
-    import json
-    import sys
-
     import typer
     from rich.console import Console
 
     from camel_plugin.cache import Cache, default_folder
+    from camel_plugin.cli.json_output import infeasible_as_json, print_json
     from camel_plugin.cli.progress import MappingProgress
     from camel_plugin.errors import InputError
     from camel_plugin.interop.specs import result_files
@@ -56,7 +54,7 @@ def eval_command(
         raise InputError("plots are files", field="--plots", suggestion="say where with --out DIR")
     errors = Console(stderr=True)
     try:
-        with MappingProgress(errors) as progress:
+        with infeasible_as_json(as_json), MappingProgress(errors) as progress:
             result = compare(
                 [arch, *(baseline or [])],
                 net,
@@ -90,7 +88,6 @@ def eval_command(
         if plots:
             write_plots(result, out)
     if as_json:
-        json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False)
-        sys.stdout.write("\n")
+        print_json(result.to_dict())
     else:
         table.render(result, Console())

@@ -41,6 +41,7 @@ def map_command(
 
     from rich.console import Console
 
+    from camel_plugin.cli.json_output import infeasible_as_json, print_json
     from camel_plugin.cli.model import arch_sources, print_evaluation
     from camel_plugin.engine.native import NativeEngine
     from camel_plugin.engine.padded import map_padded
@@ -54,7 +55,8 @@ def map_command(
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
     task = Task(machine, layer, duties=idle_duties(machine, load("refresh", refresh)()))
     errors = Console(stderr=True)
-    with errors.status("searching (Ctrl-C stops with the best so far)") as status:
+    searching = errors.status("searching (Ctrl-C stops with the best so far)")
+    with infeasible_as_json(as_json), searching as status:
 
         def progress(value: float, bound: float) -> None:
             gap = 1 - bound / value if value > 0 else 0.0
@@ -72,7 +74,7 @@ def map_command(
         (out / "problem.yaml").write_text(write_problem(mapped))
         (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     if as_json:
-        print(json.dumps(stats, indent=2))
+        print_json(stats)
         return
     console = Console()
     if result.padded:

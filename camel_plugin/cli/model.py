@@ -61,6 +61,7 @@ def model_command(
 
     Refresh of tiles that pass through eDRAM stands beside them.
     """
+    from camel_plugin.cli.json_output import print_json
     from camel_plugin.engine.native.model import evaluate
     from camel_plugin.engine.native.model_rules import ModelRules
     from camel_plugin.files.v04 import read_machine, read_mapping, read_problem
@@ -74,9 +75,7 @@ def model_command(
     rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
     result = evaluate(task, read_mapping(mapping, machine, layer), rules)
     if as_json:
-        import json
-
-        print(json.dumps(evaluation_json(result), indent=2))
+        print_json(evaluation_json(result))
         return
     from rich.console import Console
 

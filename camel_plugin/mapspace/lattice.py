@@ -81,7 +81,7 @@ class Lattice:
             best = np.full(source.shape, np.inf)
             for i, row in enumerate(self.products[d]):
                 for j in row[mask & (row >= 0)]:
-                    np.minimum(best[i], source[j], out=best[i])
+                    np.minimum(best[i, ...], source[j], out=best[i, ...])
             result = np.moveaxis(best, 0, d)
         return np.ascontiguousarray(result).ravel()
 

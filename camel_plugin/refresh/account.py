@@ -10,67 +10,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from camel_plugin.refresh.activity import LevelActivity, activities
-from camel_plugin.refresh.ledger import Ledger, OperationAccount, TensorAccount
+from camel_plugin.refresh.ledger import Ledger
 from camel_plugin.refresh.level_refresh import level_refresh
 from camel_plugin.refresh.lifetime import lifetimes
-from camel_plugin.refresh.remedies import LevelLifetimes, level_lifetimes
-from camel_plugin.schedule.cost import LevelTraffic, OperationCost
+from camel_plugin.refresh.remedies import level_lifetimes
+from camel_plugin.result import LevelTraffic, OperationCost, StepResult
+from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.timeline import make_timeline
+from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.refresh import RefreshPolicy
 
 
-@dataclass(frozen=True)
-class StepAccount:
-    """A whole step.
-
-    Attributes:
-        operations: in execution order.
-        tensors: by first use.
-        policy: name of the refresh policy.
-        lifetimes: of each eDRAM level, against its retention time.
-        latency_s: of the step.
-        refresh_count: row refreshes.
-        refresh_J: of all levels.
-        energy_J: of everything.
-    """
-
-    operations: tuple[OperationAccount, ...]
-    tensors: tuple[TensorAccount, ...]
-    policy: str
-    lifetimes: tuple[LevelLifetimes, ...] = ()
-
-    @property
-    def latency_s(self) -> float:
-        """Sum over the operations."""
-        return math.fsum(operation.latency_s for operation in self.operations)
-
-    @property
-    def refresh_count(self) -> float:
-        """Sum over the operations."""
-        return math.fsum(operation.refresh_count for operation in self.operations)
-
-    @property
-    def refresh_J(self) -> float:
-        """Sum over the operations and levels."""
-        return math.fsum(energy for operation in self.operations for energy in operation.refresh_J.values())
-
-    @property
-    def energy_J(self) -> float:
-        """Sum over the operations."""
-        return math.fsum(operation.energy_J for operation in self.operations)
-
-
-def account(plan: Plan, costs: Mapping[str, OperationCost], policy: RefreshPolicy) -> StepAccount:
+def account(
+    plan: Plan,
+    costs: Mapping[str, OperationCost],
+    policy: RefreshPolicy,
+    mapped: Mapping[str, MapResult] | None = None,
+) -> StepResult:
     """Put the costs of all operations on a timeline and add what refresh costs under ``policy``.
 
     Args:
-        plan: the step with homes and mappings.
+        plan: the step with its homes.
         costs: of one run of every operation.
         policy: which rows are refreshed.
+        mapped: operation -> what the mapper found, to be told in the result.
 
     Raises:
         InfeasibleError: the policy must refresh a level that has no time left for accesses.
@@ -93,11 +59,20 @@ def account(plan: Plan, costs: Mapping[str, OperationCost], policy: RefreshPolic
         for (name, level), wait in longer.items():
             waits[name][level] = wait
     ledger = Ledger(plan, timeline, data, levels, refreshed, waits, policy.restores)
-    return StepAccount(
-        tuple(ledger.operation(operation, costs[operation.name]) for operation in plan.step.operations),
-        tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
-        policy.name,
-        tuple(level_lifetimes(plan, activity, costs) for activity in levels.values()),
+    machine, step, found = plan.machine, plan.step, mapped or {}
+    return StepResult(
+        arch=machine.name,
+        net=step.network,
+        operations=tuple(ledger.operation(each, costs[each.name], found.get(each.name)) for each in step.operations),
+        tensors=tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
+        coverage=step.coverage,
+        temperature_C=machine.temperature_C,
+        peak_onchip_bytes=sum(peak_bytes(plan).values()),
+        area_m2=machine.area_m2,
+        lifetimes=tuple(level_lifetimes(plan, activity, costs) for activity in levels.values()),
+        unconfirmed=machine.unconfirmed,
+        published=machine.published,
+        plan=plan,
     )
 
 

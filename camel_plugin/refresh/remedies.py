@@ -11,13 +11,12 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from camel_plugin.components.scaling import TEMPERATURE_C, current_ratio
 from camel_plugin.refresh.activity import LevelActivity
 from camel_plugin.refresh.lifetime import Lifetime, resting_cycles
+from camel_plugin.result import LevelLifetimes, LifetimeClass, OperationCost, Remedy
 from camel_plugin.schedule.copies import without_copies
-from camel_plugin.schedule.cost import OperationCost
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.residency import spared_J
 from camel_plugin.spec.liveness import users
@@ -31,54 +30,6 @@ EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0, math.inf)
 
 SAMPLELESS = PERSISTENT_KINDS | {TensorKind.WEIGHT_GRAD}
 """Kinds of tensors whose size does not go with samples."""
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """Data that need refresh, and what would make them need none.
-
-    Attributes:
-        tensor: its name.
-        resident: it rests in the level; else its tiles pass through.
-        spared_J: energy of the accesses to the outermost level that its residency saves, 0 for tiles.
-        lifetime_s: the longest of its data.
-        rows: written in the step.
-        row_refreshes: in the step, floor(lifetime / retention) for each of its rows.
-        refresh_J: energy of these.
-        temperature_C: whole degrees at or below which its cells retain as long; None if no temperature does.
-        micro_batch: the largest one with which it dies in time; None if none does.
-        order: the first of ORDERS in which it dies in time; None if none does, and for tiles.
-        array: how many times larger the array must be; None if a memory port takes too long already.
-    """
-
-    tensor: str
-    resident: bool
-    spared_J: float
-    lifetime_s: float
-    rows: int
-    row_refreshes: int
-    refresh_J: float
-    temperature_C: int | None
-    micro_batch: int | None
-    order: str | None
-    array: float | None
-
-
-@dataclass(frozen=True)
-class LevelLifetimes:
-    """Lifetimes in one eDRAM level.
-
-    Attributes:
-        level: its name.
-        retention_s: of its cells.
-        histogram: upper end in retention times -> share of the rows written that live up to so long.
-        outliving: what needs refresh, the dearest first; a tensor and the tiles of it count as one.
-    """
-
-    level: str
-    retention_s: float
-    histogram: Mapping[float, float]
-    outliving: tuple[Remedy, ...]
 
 
 def level_lifetimes(plan: Plan, activity: LevelActivity, costs: Mapping[str, OperationCost]) -> LevelLifetimes:
@@ -126,7 +77,7 @@ def level_lifetimes(plan: Plan, activity: LevelActivity, costs: Mapping[str, Ope
     return LevelLifetimes(
         activity.storage.name,
         activity.edram.retention_s,
-        {edge: rows / total for edge, rows in written.items()},
+        tuple(LifetimeClass(edge if edge < math.inf else None, rows / total) for edge, rows in written.items()),
         tuple(sorted(remedies, key=lambda remedy: -remedy.row_refreshes)),
     )
 

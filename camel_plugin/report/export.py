@@ -10,18 +10,16 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from camel_plugin.errors import EngineError, InputError
 from camel_plugin.files.plan_file import PLAN_FILE, write_plan
-from camel_plugin.result import OperationResult, StepResult, TensorResult
+from camel_plugin.result import OperationResult, StepResult, rows
 
 MANIFEST = ".camel-result"
 """Marks a folder as a result of ours and lists its files, so that replacing it never takes a user's own file."""
 
-_OTHER_FIELDS = {"levels", "lifetimes", "mapping"}
 _LONGEST_NAME = 120
 
 
@@ -89,22 +87,6 @@ def check_writable(directory: Path) -> None:
         raise _unwritable(directory, error) from error
 
 
-def operations_csv(result: StepResult) -> str:
-    """The scalar columns of the operations; ``mapping_file`` names the mapping's file."""
-    names = [field.name for field in fields(OperationResult) if field.name not in _OTHER_FIELDS]
-    mappings = _mapping_paths(result.operations)
-    rows = (
-        [*(getattr(operation, name) for name in names), mappings.get(index, "")]
-        for index, operation in enumerate(result.operations)
-    )
-    return _csv(["pass" if name == "pass_" else name for name in names] + ["mapping_file"], rows)
-
-
-def tensors_csv(result: StepResult) -> str:
-    """The tensors, one row each."""
-    return _csv([field.name for field in fields(TensorResult)], (asdict(tensor).values() for tensor in result.tensors))
-
-
 def refuse_non_finite(data: Any, path: str = "") -> None:
     """Refuse NaN and infinity in plain data: JSON has neither, and no cost is one.
 
@@ -124,29 +106,31 @@ def refuse_non_finite(data: Any, path: str = "") -> None:
 def _files(result: StepResult) -> dict[str, str]:
     data = result.to_dict()
     refuse_non_finite(data)
-    mappings = _mapping_paths(result.operations)
+    mappings = _mapping_files(result.operations)
     plan = {} if result.plan is None else {PLAN_FILE: write_plan(result.plan)}
     return {
         **plan,
         "result.json": json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
-        "operations.csv": operations_csv(result),
-        "tensors.csv": tensors_csv(result),
-        **{path: result.operations[index].mapping for index, path in mappings.items()},
+        "operations.csv": csv_text(
+            [{**row, "mapping_file": mappings.get(i, ("",))[0]} for i, row in enumerate(rows(result.operations))]
+        ),
+        "tensors.csv": csv_text(rows(result.tensors)),
+        **dict(mappings.values()),
     }
 
 
-def _mapping_paths(operations: Iterable[OperationResult]) -> dict[int, str]:
-    """Index of the operation -> relative path; different also where only upper and lower case differ."""
+def _mapping_files(operations: Iterable[OperationResult]) -> dict[int, tuple[str, str]]:
+    """Index of the operation -> relative path and text; different also where only upper and lower case differ."""
     taken: set[str] = set()
-    paths = {}
+    found = {}
     for index, operation in enumerate(operations):
-        if not operation.mapping:
+        if operation.mapping is None:
             continue
         stem = re.sub(r"[^A-Za-z0-9._-]+", "_", operation.name).lstrip(".")[:_LONGEST_NAME] or "operation"
         name = next(name for name in _candidates(stem) if name.lower() not in taken)
         taken.add(name.lower())
-        paths[index] = f"mappings/{name}.yaml"
-    return paths
+        found[index] = f"mappings/{name}.yaml", operation.mapping.text
+    return found
 
 
 def _candidates(stem: str) -> Iterator[str]:
@@ -157,16 +141,12 @@ def _candidates(stem: str) -> Iterator[str]:
         number += 1
 
 
-def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows with the same columns as CSV."""
-    return _csv(list(rows[0]) if rows else [], (row.values() for row in rows))
-
-
-def _csv(header: list[str], rows: Iterable[Iterable[object]]) -> str:
+def csv_text(table: Sequence[Mapping[str, object]]) -> str:
+    """Rows as CSV; columns in the order in which they occur."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in table for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
     return text.getvalue()
 
 

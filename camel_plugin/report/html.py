@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from camel_plugin.report import export, summary, views
-from camel_plugin.report.summary import PART_COLOURS, PART_NAMES
+from camel_plugin.report import summary, views
+from camel_plugin.report.summary import PART_COLOURS
 from camel_plugin.report.units import quantity
-from camel_plugin.result import ENERGY_PARTS, StepResult
+from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, columns
 
 FILE_NAME = "report.html"
 
 _LIFETIMES = 20
 
 
-def write_html(result: StepResult, directory: Path) -> list[Path]:
-    """Write ``directory/report.html``.
-
-    Args:
-        result: of an evaluation.
-        directory: of the result; made if absent.
-
-    Returns:
-        The files written.
-
-    Raises:
-        InputError: the directory cannot be written.
-    """
-    return export.add(directory, {FILE_NAME: render(result)})
-
-
 def render(result: StepResult) -> str:
-    """The text of the HTML file; arguments as in :func:`write_html`."""
+    """The text of the HTML file."""
     from jinja2 import Environment, StrictUndefined
 
     template = resources.files("camel_plugin.report").joinpath("report.html.j2").read_text(encoding="utf-8")
@@ -48,20 +31,18 @@ def render(result: StepResult) -> str:
         warnings=summary.warnings(result),
         tiles=_tiles(result),
         bounds=summary.bounds(result),
-        legend=[(PART_NAMES[part], PART_COLOURS[part]) for part in ENERGY_PARTS],
+        legend=[(columns(Totals)[part].head, PART_COLOURS[part]) for part in ENERGY_PARTS],
         passes=views.passes(result),
-        pass_bars=_bars([row.name for row in step], [row.parts_J for row in step]),
+        pass_bars=_bars([name for name, _ in step], [totals.parts_J for _, totals in step]),
         machines=views.machines(result),
-        machine_bars=_bars(
-            [label for label, _ in machines], [summary.total(machine).parts_J for _, machine in machines]
-        ),
-        areas=[(label, quantity(machine.totals.area_m2, "m2")) for label, machine in machines],
+        machine_bars=_bars([label for label, _ in machines], [machine.totals.parts_J for _, machine in machines]),
+        areas=[(label, quantity(machine.area_m2, "m2")) for label, machine in machines],
         retentions=summary.retentions(result),
-        has_edram=summary.has_edram(result),
         lifetimes=views.lifetimes(result, count=_LIFETIMES),
         operations=views.operations(result),
         remarks=summary.remarks(result),
-        settings=[(key, _setting(value)) for key, value in result.settings.items()],
+        coverage=asdict(result.coverage),
+        settings=[(key, _setting(value)) for key, value in summary.settings(result).items()],
     )
 
 
@@ -87,7 +68,7 @@ def _bars(labels: Sequence[str], parts_J: Sequence[dict[str, float]]) -> list[Ba
             label,
             quantity(sum(parts.values()), "J"),
             tuple(
-                (PART_NAMES[part], PART_COLOURS[part], 100 * energy_J / longest, quantity(energy_J, "J"))
+                (columns(Totals)[part].head, PART_COLOURS[part], 100 * energy_J / longest, quantity(energy_J, "J"))
                 for part, energy_J in parts.items()
             ),
         )
@@ -105,10 +86,10 @@ def _tiles(result: StepResult) -> list[tuple[str, str]]:
         ("refresh", f"{quantity(totals.refresh_J, 'J')} ({share:.1%})"),
         ("row refreshes", f"{totals.refresh_count:,.0f}"),
         ("DRAM traffic", quantity(totals.dram_bytes, "B")),
-        ("peak on chip", quantity(totals.peak_onchip_bytes, "B")),
+        ("peak on chip", quantity(result.peak_onchip_bytes, "B")),
         ("MACs", quantity(totals.macs, "MAC")),
         ("cycles", f"{totals.cycles:,}"),
-        ("area", quantity(totals.area_m2, "m2")),
+        ("area", quantity(result.area_m2, "m2")),
     ]
 
 

@@ -21,15 +21,14 @@ def notes(result: StepResult) -> list[str]:
 
 
 def _search(result: StepResult) -> list[str]:
-    found = result.settings.get("schedule_search", ())
+    found = result.search
     if not found:
         return []
-    sizes = ", ".join(str(size) for size in sorted({each["micro_batch"] for each in found}))
+    sizes = ", ".join(str(size) for size in sorted({each.micro_batch for each in found}))
     best = "; ".join(
-        f"micro-batch {each['micro_batch']} {each['depth_first']}: "
-        f"{each['latency_s'] * 1e3:.4g} ms, {each['energy_J'] * 1e3:.4g} mJ"
+        f"micro-batch {each.micro_batch} {each.order}: {each.latency_s * 1e3:.4g} ms, {each.energy_J * 1e3:.4g} mJ"
         for each in found
-        if "latency_s" in each
+        if each.latency_s is not None and each.energy_J is not None
     )
     return [f"searched {len(found)} plans (micro-batch {sizes}), the most promising mapped: {best}"]
 
@@ -37,9 +36,9 @@ def _search(result: StepResult) -> list[str]:
 def _run(result: StepResult) -> list[str]:
     named = {"epoch": "an epoch", "target": "until the target (TTA, ETA)"}
     return [
-        f"{words}: {result.run[f'{name}_latency_s']:.4g} s, {result.run[f'{name}_energy_J']:.4g} J"
+        f"{words}: {result.run[name].latency_s:.4g} s, {result.run[name].energy_J:.4g} J"
         for name, words in named.items()
-        if f"{name}_latency_s" in result.run
+        if name in result.run
     ]
 
 

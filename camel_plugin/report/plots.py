@@ -9,9 +9,9 @@ from typing import Any
 
 from camel_plugin.errors import InputError
 from camel_plugin.report import export, summary
-from camel_plugin.report.summary import PART_COLOURS, PART_NAMES
+from camel_plugin.report.summary import PART_COLOURS
 from camel_plugin.report.units import column
-from camel_plugin.result import ENERGY_PARTS, StepResult
+from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, columns
 
 _DPI = 150
 _BINS = 40
@@ -49,12 +49,12 @@ def write_plots(result: StepResult, directory: Path, *, file_format: str = "png"
 def _energy_by_pass(result: StepResult) -> Any:
     rows = summary.passes(result)
     title = f"Energy of a training step: {result.net} on {result.arch}"
-    return _stacked([row.name for row in rows], [row.parts_J for row in rows], title)
+    return _stacked([name for name, _ in rows], [totals.parts_J for _, totals in rows], title)
 
 
 def _energy_by_machine(result: StepResult) -> Any:
     rows = summary.machines(result)
-    parts = [summary.total(machine).parts_J for _, machine in rows]
+    parts = [machine.totals.parts_J for _, machine in rows]
     return _stacked([label for label, _ in rows], parts, f"Energy of a training step: {result.net}")
 
 
@@ -66,7 +66,7 @@ def _stacked(names: Sequence[str], parts_J: Sequence[dict[str, float]], title: s
     positions = range(len(names))
     for part in ENERGY_PARTS:
         widths = [parts[part] / chosen.scale for parts in parts_J]
-        axes.barh(positions, widths, left=lefts, color=PART_COLOURS[part], label=PART_NAMES[part])
+        axes.barh(positions, widths, left=lefts, color=PART_COLOURS[part], label=columns(Totals)[part].head)
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     axes.set_yticks(positions, [_literal(name) for name in names])
     axes.invert_yaxis()

@@ -3,50 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from camel_plugin.report.units import quantity
-from camel_plugin.result import StepResult
-
-Entry = Mapping[str, Any]
-"""An entry of ``outliving`` in ``StepResult.lifetimes``."""
+from camel_plugin.result import LevelLifetimes, Remedy, StepResult
 
 
-def level_notes(level: Mapping[str, Any]) -> list[str]:
-    """What outlives the retention time of a level (of ``StepResult.lifetimes``), and what would spare the dearest."""
-    young = sum(each["share_of_rows"] for each in level["histogram"] if (each["below_retentions"] or math.inf) <= 1)
-    name, outliving = level["level"], level["outliving"]
-    notes = [f"{young:.0%} of the rows written in {name} die within {quantity(level['retention_s'], 's')}"]
+def level_notes(level: LevelLifetimes) -> list[str]:
+    """What outlives the retention time of a level, and what would spare the dearest."""
+    young = sum(each.share_of_rows for each in level.histogram if (each.below_retentions or math.inf) <= 1)
+    name, outliving = level.level, level.outliving
+    notes = [f"{young:.0%} of the rows written in {name} die within {quantity(level.retention_s, 's')}"]
     if outliving:
-        resting = [entry for entry in outliving if entry["resident"]]
-        passing = [entry for entry in outliving if not entry["resident"]]
-        spared_J = math.fsum(entry["spared_J"] for entry in resting)
+        resting = [entry for entry in outliving if entry.resident]
+        passing = [entry for entry in outliving if not entry.resident]
+        spared_J = math.fsum(entry.spared_J for entry in resting)
         notes.append(
             f"refresh that data in {name} need: {_sum(resting)} for {len(resting)} tensors that rest there, sparing "
             f"{quantity(spared_J, 'J')} outside; {_sum(passing)} for tiles of {len(passing)} that pass through"
         )
         first = outliving[0]
         notes.append(
-            f"most refreshed: {first['tensor']} ({quantity(first['refresh_J'], 'J')}, "
-            f"lives {quantity(first['lifetime_s'], 's')}), which {_help(first)} would spare"
+            f"most refreshed: {first.tensor} ({quantity(first.refresh_J, 'J')}, "
+            f"lives {quantity(first.lifetime_s, 's')}), which {_help(first)} would spare"
         )
     return notes
 
 
-def _sum(entries: Iterable[Entry]) -> str:
-    return quantity(math.fsum(entry["refresh_J"] for entry in entries), "J")
+def _sum(entries: Iterable[Remedy]) -> str:
+    return quantity(math.fsum(entry.refresh_J for entry in entries), "J")
 
 
-def _help(entry: Entry) -> str:
+def _help(entry: Remedy) -> str:
     texts = {
         "temperature_C": "{} C",
         "micro_batch": "micro-batch {} (estimated)",
         "order": "--depth-first {}",
         "array": "an array {:.3g} times larger (estimated)",
     }
-    helps = (text.format(entry[key]) for key, text in texts.items() if entry[key] is not None)
+    helps = (text.format(getattr(entry, key)) for key, text in texts.items() if getattr(entry, key) is not None)
     return " or ".join(helps) or "no temperature, micro-batch, order or array"
 
 
@@ -130,16 +126,16 @@ class _Data:
     """Facts of a result by tensor; a copy of a tensor on chip (``name@operation``) counts as the tensor."""
 
     def __init__(self, result: StepResult) -> None:
-        self.retention_s = {level["level"]: level["retention_s"] for level in result.lifetimes}
+        self.retention_s = {level.level: level.retention_s for level in result.lifetimes}
         self.needs: dict[str, _Need] = {}
         for level in result.lifetimes:
-            for entry in level["outliving"]:
-                name = _original(entry["tensor"])
+            for entry in level.outliving:
+                name = _original(entry.tensor)
                 so_far = self.needs.get(name, _Need())
                 self.needs[name] = _Need(
-                    so_far.rows + entry["rows"],
-                    so_far.row_refreshes + entry["row_refreshes"],
-                    so_far.refresh_J + entry["refresh_J"],
+                    so_far.rows + entry.rows,
+                    so_far.row_refreshes + entry.row_refreshes,
+                    so_far.refresh_J + entry.refresh_J,
                 )
         self.resting = {_original(tensor.name) for tensor in result.tensors if tensor.home in self.retention_s}
         self.lifetime_s: dict[str, float] = {}

@@ -6,72 +6,25 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from camel_plugin.report.notes import notes
 from camel_plugin.report.refresh import change_note
 from camel_plugin.report.units import quantity
-from camel_plugin.result import ENERGY_PARTS, LifetimeResult, OperationResult, StepResult
-
-PART_NAMES = dict(zip(ENERGY_PARTS, ("compute", "on-chip dynamic", "leakage", "refresh", "DRAM"), strict=True))
+from camel_plugin.result import ENERGY_PARTS, DataLifetime, StepResult, Totals
+from camel_plugin.spec.step import Pass
 
 # Okabe & Ito's palette: told apart by colour-blind readers too.
 PART_COLOURS = dict(zip(ENERGY_PARTS, ("#0072B2", "#56B4E9", "#999999", "#D55E00", "#E69F00"), strict=True))
 
-PASSES = ("forward", "reconstruct", "input_grad", "weight_grad", "update")
 
-
-@dataclass(frozen=True)
-class Costs:
-    """Sums over some operations.
-
-    Attributes:
-        name: of the pass, or ``total``.
-        latency_s: time.
-        energy_J: sum of the parts.
-        parts_J: energy by part, keyed as in ``ENERGY_PARTS``.
-        macs: multiply-accumulates.
-        dram_bytes: moved to and from DRAM.
-    """
-
-    name: str
-    latency_s: float
-    energy_J: float
-    parts_J: dict[str, float]
-    macs: int
-    dram_bytes: float
-
-
-def passes(result: StepResult) -> list[Costs]:
-    """The passes that occur, in the order of a training step."""
-    groups: dict[str, list[OperationResult]] = {name: [] for name in PASSES}
+def passes(result: StepResult) -> list[tuple[str, Totals]]:
+    """The passes that occur, in the order of a training step, with their sums."""
+    groups: dict[str, list[Totals]] = {name: [] for name in Pass}
     for operation in result.operations:
-        groups.setdefault(operation.pass_, []).append(operation)
-    return [
-        Costs(
-            name=name,
-            latency_s=math.fsum(operation.latency_s for operation in group),
-            energy_J=math.fsum(operation.energy_J for operation in group),
-            parts_J={part: math.fsum(getattr(operation, part) for operation in group) for part in ENERGY_PARTS},
-            macs=sum(operation.macs for operation in group),
-            dram_bytes=math.fsum(operation.dram_bytes for operation in group),
-        )
-        for name, group in groups.items()
-        if group
-    ]
-
-
-def total(result: StepResult) -> Costs:
-    """The totals of the result as one more row."""
-    totals = result.totals
-    return Costs(
-        name="total",
-        latency_s=totals.latency_s,
-        energy_J=totals.energy_J,
-        parts_J={part: getattr(totals, part) for part in ENERGY_PARTS},
-        macs=totals.macs,
-        dram_bytes=totals.dram_bytes,
-    )
+        groups.setdefault(operation.pass_, []).append(operation.totals)
+    return [(name, Totals.sum(group)) for name, group in groups.items() if group]
 
 
 def headline(result: StepResult) -> str:
@@ -81,16 +34,15 @@ def headline(result: StepResult) -> str:
 
 def how(result: StepResult) -> str:
     """The choices behind the numbers."""
-    settings = result.settings
-    named = [
-        ("schedule", "{} schedule"),
-        ("batch", "batch {}"),
-        ("micro_batch", "micro-batch {}"),
-        ("refresh", "refresh {}"),
-        ("temperature_C", "{:g} C"),
+    recipe = result.recipe
+    parts = [
+        f"{recipe.schedule} schedule",
+        f"batch {recipe.batch}",
+        f"micro-batch {recipe.micro_batch}",
+        f"refresh {result.settings.refresh}",
+        f"{result.temperature_C:g} C",
     ]
-    parts = [text.format(settings[key]) for key, text in named if settings.get(key) is not None]
-    return ", ".join([*parts, *_recipe(settings.get("training") or {}), f"{result.engine} engine"])
+    return ", ".join([*parts, *_recipe(recipe.heeded), f"{result.settings.engine} engine"])
 
 
 _USUAL = {"optimizer": "sgd", "reversible": "fused"}
@@ -117,8 +69,8 @@ def warnings(result: StepResult) -> list[str]:
         "unsupported": "NOT IN THESE NUMBERS (operator without a cost model)",
         "not_reached": "NOT REACHED by the forward pass, so not in these numbers",
     }
-    lines = [f"{meanings['unsupported']}: {entry}" for entry in result.coverage.get("unsupported", ())]
-    if missed := result.coverage.get("not_reached", ()):
+    lines = [f"{meanings['unsupported']}: {entry}" for entry in result.coverage.unsupported]
+    if missed := result.coverage.not_reached:
         more = f" and {len(missed) - _NAMED} more modules" if len(missed) > _NAMED else ""
         lines.append(f"{meanings['not_reached']}: {', '.join(missed[:_NAMED])}{more}")
     return lines
@@ -127,13 +79,13 @@ def warnings(result: StepResult) -> list[str]:
 def machines(result: StepResult) -> list[tuple[str, StepResult]]:
     """The evaluated machine and its baselines, labelled with those of their settings that not all of them share."""
     compared = [result, *result.baselines]
-    settings = [_scalars(machine) for machine in compared]
+    scalars = [_scalars(machine) for machine in compared]
     labelled = []
-    for machine, own in zip(compared, settings, strict=True):
+    for machine, own in zip(compared, scalars, strict=True):
         differing = [
             _short(key, value)
             for key, value in own.items()
-            if any(key not in theirs or theirs[key] != value for theirs in settings)
+            if any(key not in theirs or theirs[key] != value for theirs in scalars)
         ]
         labelled.append((f"{machine.arch} ({', '.join(differing)})" if differing else machine.arch, machine))
     return labelled
@@ -160,7 +112,7 @@ class Longest:
     """
 
     operation: str
-    lifetime: LifetimeResult
+    lifetime: DataLifetime
 
     @property
     def ratio(self) -> float:
@@ -185,22 +137,16 @@ def longest_lifetimes(result: StepResult, count: int | None = 8) -> list[Longest
     return sorted(longest.values(), key=lambda entry: -entry.ratio)[:count]
 
 
-def has_edram(result: StepResult) -> bool:
-    """Whether any level of the machine has a retention time."""
-    return bool(result.settings.get("retention_s")) or any(operation.lifetimes for operation in result.operations)
-
-
 def retentions(result: StepResult) -> str:
     """Retention time of every eDRAM level, in words."""
-    levels = result.settings.get("retention_s") or {}
-    return ", ".join(f"{quantity(seconds, 's')} in {level}" for level, seconds in levels.items())
+    return ", ".join(f"{quantity(level.retention_s, 's')} in {level.level}" for level in result.lifetimes)
 
 
 def bounds(result: StepResult) -> list[tuple[str, float]]:
     """What the time is bound by: (``compute``, ``vector`` or a storage level, share of the time), largest first."""
     seconds: dict[str, float] = defaultdict(float)
     for operation in result.operations:
-        seconds[operation.bound_by] += operation.latency_s
+        seconds[operation.bound_by] += operation.totals.latency_s
     whole = sum(seconds.values())
     return sorted(((name, part / whole) for name, part in seconds.items() if part > 0), key=lambda entry: -entry[1])
 
@@ -208,16 +154,16 @@ def bounds(result: StepResult) -> list[tuple[str, float]]:
 def remarks(result: StepResult) -> list[str]:
     """Refresh stalls, corrupted bits, proof of the mappings, and the notes of the result and its baselines."""
     lines = []
-    stalls = sum(operation.stall_cycles for operation in result.operations)
+    stalls = sum(operation.refresh.stall_cycles for operation in result.operations)
     if stalls:
         share = stalls / result.totals.cycles
         lines.append(f"refresh stalls: {stalls:,} of {result.totals.cycles:,} cycles ({share:.1%})")
-    worst = max(result.operations, key=lambda operation: operation.corrupted_share, default=None)
-    if worst is not None and worst.corrupted_share > 0:
-        lines.append(f"corrupted bits: expected share up to {worst.corrupted_share:.3g} (in {worst.name})")
-    mapped = [operation for operation in result.operations if operation.optimality_gap is not None]
-    if mapped:
-        lines.append(_proof(mapped))
+    worst = max(result.operations, key=lambda operation: operation.refresh.corrupted_share, default=None)
+    if worst is not None and worst.refresh.corrupted_share > 0:
+        lines.append(f"corrupted bits: expected share up to {worst.refresh.corrupted_share:.3g} (in {worst.name})")
+    gaps = [(operation.mapping.optimality_gap, operation.name) for operation in result.operations if operation.mapping]
+    if gaps:
+        lines.append(_proof(gaps))
     own = notes(result)
     lines += own
     lines += _unconfirmed("unconfirmed", result.unconfirmed)
@@ -236,8 +182,7 @@ def _unconfirmed(label: str, constants: Sequence[str]) -> list[str]:
     return [f"{label} ({len(constants)}, sources in result.json): {names}"] if constants else []
 
 
-def _proof(mapped: Sequence[OperationResult]) -> str:
-    gaps = [(operation.optimality_gap or 0.0, operation.name) for operation in mapped]
+def _proof(gaps: Sequence[tuple[float, str]]) -> str:
     proven = sum(gap == 0 for gap, _ in gaps)
     close = sum(gap <= 0.01 for gap, _ in gaps)
     line = f"mappings: {proven} of {len(gaps)} operations proven optimal"
@@ -247,7 +192,24 @@ def _proof(mapped: Sequence[OperationResult]) -> str:
     return line if proven == len(gaps) else f"{line}, largest gap {gap:.2%} (in {name})"
 
 
+def settings(result: StepResult) -> dict[str, Any]:
+    """Everything that was chosen, as plain data; the recipe without what its schedule does not heed."""
+    recipe = result.recipe
+    chosen = {
+        name: str(value) if isinstance(value, StrEnum) else value for name, value in vars(result.settings).items()
+    }
+    return {
+        "schedule": recipe.schedule.value,
+        "training": recipe.heeded,
+        "batch": recipe.batch,
+        **chosen,
+        "overrides": dict(result.overrides),
+        "micro_batch": recipe.micro_batch,
+        "temperature_C": result.temperature_C,
+    }
+
+
 def _scalars(result: StepResult) -> dict[str, Any]:
     """Settings that can be compared, the overridden parameters among them."""
-    settings = {**result.settings, **(result.settings.get("overrides") or {}), "engine": result.engine}
-    return {key: value for key, value in settings.items() if value is None or isinstance(value, str | int | float)}
+    every = {**settings(result), **result.overrides}
+    return {key: value for key, value in every.items() if value is None or isinstance(value, str | int | float)}

@@ -13,7 +13,7 @@ from rich.text import Text
 from camel_plugin.report import summary, views
 from camel_plugin.report.grid import Field
 from camel_plugin.report.units import quantity
-from camel_plugin.result import ENERGY_PARTS, StepResult
+from camel_plugin.result import StepResult
 
 _LEAST_WIDTH = 80
 
@@ -33,7 +33,7 @@ def render(result: StepResult, console: Console) -> None:
     if result.baselines:
         console.print()
         _baselines(result, console)
-    if summary.has_edram(result):
+    if result.lifetimes:
         console.print()
         _lifetimes(result, console)
     remarks = summary.remarks(result)
@@ -49,14 +49,14 @@ def _passes(result: StepResult, console: Console) -> None:
     table.rows[-1].style = "bold"
     whole = result.totals.energy_J
     if whole > 0:
-        shares = (f"{getattr(result.totals, part) / whole:.1%}" for part in ENERGY_PARTS)
+        shares = (f"{energy_J / whole:.1%}" for energy_J in result.totals.parts_J.values())
         table.add_row("of energy", "", "100%", *shares, style="dim")
     _print(console, table)
     totals = result.totals
     _line(
         console,
         f"EDP {quantity(totals.edp_Js, 'J s')}, {totals.cycles:,} cycles, {totals.refresh_count:,.0f} row refreshes, "
-        f"peak on chip {quantity(totals.peak_onchip_bytes, 'B')}, area {quantity(totals.area_m2, 'm2')}",
+        f"peak on chip {quantity(result.peak_onchip_bytes, 'B')}, area {quantity(result.area_m2, 'm2')}",
     )
     bounds = summary.bounds(result)
     if bounds:
@@ -66,7 +66,7 @@ def _passes(result: StepResult, console: Console) -> None:
 def _baselines(result: StepResult, console: Console) -> None:
     _print(console, _table(views.machines(result)))
     _line(console, f"time x and energy x: machine / {result.arch}; above 1, {result.arch} is better")
-    areas = (f"{label} {quantity(machine.totals.area_m2, 'm2')}" for label, machine in summary.machines(result))
+    areas = (f"{label} {quantity(machine.area_m2, 'm2')}" for label, machine in summary.machines(result))
     _line(console, "area: " + ", ".join(areas))
     if result.published:
         _line(console, f"reference (published, not a target): {result.published}")

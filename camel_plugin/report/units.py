@@ -14,6 +14,7 @@ _SCALES: dict[str, tuple[tuple[str, float], ...]] = {
     "MAC": (("TMAC", 1e12), ("GMAC", 1e9), ("MMAC", 1e6), ("kMAC", 1e3), ("MAC", 1.0)),
     "m2": (("mm2", 1e-6),),
     "count": (("", 1.0),),
+    "cycles": (("cycles", 1.0),),
     "ratio": (("", 1.0),),
 }
 _DIGITS = 4
@@ -48,14 +49,14 @@ def column(values: Iterable[float], base: str) -> Column:
 
     Args:
         values: in the SI unit.
-        base: ``s``, ``J``, ``J s``, ``B``, ``MAC``, ``m2``, ``count`` or ``ratio``.
+        base: ``s``, ``J``, ``J s``, ``B``, ``MAC``, ``m2``, ``count``, ``cycles`` or ``ratio``.
     """
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     scales = _SCALES[base]
     if not largest:
         return Column(*next((entry for entry in scales if entry[1] == 1.0), scales[0]), 0)
     unit, scale = next((entry for entry in scales if largest >= entry[1]), scales[-1])
-    if unit in {"B", "MAC"} or base == "count":
+    if unit in {"B", "MAC"} or base in {"count", "cycles"}:
         return Column(unit, scale, 0)
     whole_digits = math.floor(math.log10(largest / scale)) + 1
     return Column(unit, scale, min(max(_DIGITS - whole_digits, 0), _DIGITS - 1))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from camel_plugin.report import summary
 from camel_plugin.report.grid import Field, formatted, numbers, words
-from camel_plugin.report.summary import PART_NAMES
-from camel_plugin.result import ENERGY_PARTS, OperationResult, StepResult
+from camel_plugin.result import (
+    ENERGY_PARTS,
+    DataLifetime,
+    OperationRefresh,
+    OperationResult,
+    StepResult,
+    Totals,
+    columns,
+)
+
+COSTS = ("latency_s", "energy_J", *ENERGY_PARTS)
 
 
 def passes(result: StepResult) -> list[Field]:
     """Costs by pass; the last row is the total."""
-    rows = [*summary.passes(result), summary.total(result)]
+    rows = [*summary.passes(result), ("total", result.totals)]
     return [
-        words("pass", (row.name for row in rows)),
-        numbers("time", [row.latency_s for row in rows], "s"),
-        numbers("energy", [row.energy_J for row in rows], "J"),
-        *(numbers(PART_NAMES[part], [row.parts_J[part] for row in rows], "J") for part in ENERGY_PARTS),
-        numbers("MACs", [row.macs for row in rows], "MAC"),
-        numbers("DRAM traffic", [row.dram_bytes for row in rows], "B"),
+        words("pass", (name for name, _ in rows)),
+        *_quantities(Totals, [totals for _, totals in rows], *COSTS, "macs", "dram_bytes"),
     ]
 
 
@@ -28,9 +35,7 @@ def machines(result: StepResult) -> list[Field]:
     own = result.totals
     return [
         words("machine", (label for label, _ in labelled)),
-        numbers("time", [row.latency_s for row in rows], "s"),
-        numbers("energy", [row.energy_J for row in rows], "J"),
-        *(numbers(PART_NAMES[part], [getattr(row, part) for row in rows], "J") for part in ENERGY_PARTS),
+        *_quantities(Totals, rows, *COSTS),
         formatted("time x", (summary.ratio(row.latency_s, own.latency_s) for row in rows), ".2f"),
         formatted("energy x", (summary.ratio(row.energy_J, own.energy_J) for row in rows), ".2f"),
     ]
@@ -44,7 +49,7 @@ def lifetimes(result: StepResult, count: int | None = 8) -> list[Field]:
         words("tensor", (row.lifetime.tensor for row in rows)),
         *([words("level", (row.lifetime.level for row in rows))] if several else []),
         words("last use", (row.operation for row in rows)),
-        numbers("lifetime", [row.lifetime.lifetime_s for row in rows], "s"),
+        *_quantities(DataLifetime, [row.lifetime for row in rows], "lifetime_s"),
         numbers("refreshes needed", [row.refreshes_needed for row in rows], "count"),
     ]
 
@@ -52,22 +57,27 @@ def lifetimes(result: StepResult, count: int | None = 8) -> list[Field]:
 def operations(result: StepResult) -> list[Field]:
     """Every operation with what it costs and why."""
     rows = result.operations
+    totals = [row.totals for row in rows]
     return [
         words("operation", (row.name for row in rows)),
         words("pass", (row.pass_ for row in rows)),
         words("kind", (row.kind for row in rows)),
-        numbers("runs", [row.repeats for row in rows], "count"),
-        numbers("MACs", [row.macs for row in rows], "MAC"),
-        numbers("time", [row.latency_s for row in rows], "s"),
+        *_quantities(OperationResult, rows, "repeats"),
+        *_quantities(Totals, totals, "macs", "latency_s"),
         words("bound by", (row.bound_by for row in rows)),
         formatted("utilization", (row.utilization for row in rows), ".1%"),
-        numbers("energy", [row.energy_J for row in rows], "J"),
-        *(numbers(PART_NAMES[part], [getattr(row, part) for row in rows], "J") for part in ENERGY_PARTS),
-        numbers("DRAM traffic", [row.dram_bytes for row in rows], "B"),
-        numbers("refresh stalls", [row.stall_cycles for row in rows], "count"),
+        *_quantities(Totals, totals, "energy_J", *ENERGY_PARTS, "dram_bytes"),
+        *_quantities(OperationRefresh, [row.refresh for row in rows], "stall_cycles"),
         formatted("lifetime / retention", map(_worst_ratio, rows), ".3g"),
-        formatted("gap", (row.optimality_gap for row in rows), ".1%"),
+        formatted("gap", (row.mapping.optimality_gap if row.mapping else None for row in rows), ".1%"),
     ]
+
+
+def _quantities(kind: type, records: Sequence[object], *names: str) -> Iterator[Field]:
+    """Columns of records, with the head and the unit that stand beside their fields."""
+    for name in names:
+        column = columns(kind)[name]
+        yield numbers(column.head, [getattr(record, name) for record in records], column.unit)
 
 
 def _worst_ratio(operation: OperationResult) -> float | None:

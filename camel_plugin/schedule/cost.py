@@ -8,76 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from camel_plugin.result import LevelTraffic, OperationCost
 from camel_plugin.schedule.formats import value_words
 from camel_plugin.spec.evaluation import Evaluation, LevelStats, TileStay
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import Operation
-
-
-@dataclass(frozen=True)
-class LevelTraffic:
-    """What one storage level does during an operation, all instances together.
-
-    Attributes:
-        read_words: words read.
-        written_words: words written (fills and updates).
-        energy_J: dynamic energy.
-        port_cycles: cycles in which the busier port of an instance moves words at its full bandwidth; 0 if unlimited.
-    """
-
-    read_words: float = 0.0
-    written_words: float = 0.0
-    energy_J: float = 0.0
-    port_cycles: float = 0.0
-
-    def scaled(self, runs: int) -> LevelTraffic:
-        """That of ``runs`` runs."""
-        return LevelTraffic(
-            self.read_words * runs, self.written_words * runs, self.energy_J * runs, self.port_cycles * runs
-        )
-
-
-@dataclass(frozen=True)
-class OperationCost:
-    """One run of an operation, before refresh.
-
-    Attributes:
-        cycles: clock cycles.
-        latency_s: cycles in seconds.
-        bound_by: ``compute``, ``vector`` or the slowest storage level.
-        utilization: of the multiply-accumulate units; 0 for a vector operation.
-        macs: multiply-accumulates.
-        compute_J: of the multiply-accumulates or element operations.
-        dynamic_J: dynamic energy of each on-chip level.
-        dram_J: everything off chip: accesses, and standing power if the machine gives one.
-        leakage_J: of the whole chip, see :func:`leakage_W`.
-        dram_read_bytes: read from DRAM.
-        dram_written_bytes: written to DRAM.
-        levels: traffic of every level, DRAM included.
-        tiles: how long its tiles stay, none for a vector operation.
-    """
-
-    cycles: int
-    latency_s: float
-    bound_by: str
-    utilization: float
-    macs: int
-    compute_J: float
-    dynamic_J: Mapping[str, float]
-    dram_J: float
-    leakage_J: float
-    dram_read_bytes: float
-    dram_written_bytes: float
-    levels: Mapping[str, LevelTraffic]
-    tiles: tuple[TileStay, ...] = ()
-
-    @property
-    def energy_J(self) -> float:
-        """Sum of the parts."""
-        return self.compute_J + sum(self.dynamic_J.values()) + self.dram_J + self.leakage_J
 
 
 def leakage_W(machine: Machine) -> float:

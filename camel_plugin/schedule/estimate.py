@@ -8,31 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
+from camel_plugin.result import Estimate
 from camel_plugin.schedule.cost import dram_standby_W, leakage_W
 from camel_plugin.spec.machine import EdramCells, Machine, Storage
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.refresh import RefreshPolicy
 from camel_plugin.spec.step import Operation
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Time, energy and traffic of a step.
-
-    Attributes:
-        latency_s: of the step.
-        energy_J: of the step, accesses below the homes left out.
-        dram_bytes: to and from the outermost level.
-    """
-
-    latency_s: float
-    energy_J: float
-    dram_bytes: float
 
 
 def estimate(plan: Plan, policy: RefreshPolicy) -> Estimate:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from camel_plugin.schedule.estimate import Estimate, estimate
+from camel_plugin.result import Estimate
+from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.formats import in_words
 from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.partition import best_cut

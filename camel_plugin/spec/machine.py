@@ -31,7 +31,6 @@ class LoopConstraints:
         permutation: dimensions in Timeloop v0.4 order, INNERMOST first; the rest is free.
         split: for spatial loops, how many of the innermost dimensions run along X.
         min_parallelism: least utilized fraction of the fanout, 0 for none.
-        no_temporal_reuse: dataspaces whose tile must not be reused over these loops.
         no_iteration_over: dataspaces none of whose dimensions may have a loop here (factor 1), whatever
             dimensions the problem has; Timeloop's ``no_iteration_over_dataspaces``.
     """
@@ -40,7 +39,6 @@ class LoopConstraints:
     permutation: tuple[str, ...] = ()
     split: int | None = None
     min_parallelism: float = 0.0
-    no_temporal_reuse: frozenset[str] = frozenset()
     no_iteration_over: frozenset[str] = frozenset()
 
 

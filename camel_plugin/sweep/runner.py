@@ -68,6 +68,7 @@ def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
             "status": record.status,
             "message": record.message,
             **record.result.get("totals", {}),
+            **{name: record.result[name] for name in ("peak_onchip_bytes", "area_m2") if name in record.result},
             **record.result.get("summary", {}),
             "wall_s": record.wall_s,
         }
@@ -88,10 +89,10 @@ def digest(result: StepResult) -> dict[str, Any]:
     for key in ("operations", "tensors", "baselines"):
         del data[key]
     data["summary"] = {
-        "stall_cycles": sum(operation.stall_cycles for operation in operations),
-        "worst_optimality_gap": max((operation.optimality_gap or 0.0 for operation in operations), default=0.0),
-        "worst_corrupted_share": max((operation.corrupted_share for operation in operations), default=0.0),
-        "unsupported_operators": len(result.coverage.get("unsupported", ())),
+        "stall_cycles": sum(operation.refresh.stall_cycles for operation in operations),
+        "worst_optimality_gap": max((each.mapping.optimality_gap for each in operations if each.mapping), default=0.0),
+        "worst_corrupted_share": max((each.refresh.corrupted_share for each in operations), default=0.0),
+        "unsupported_operators": len(result.coverage.unsupported),
     }
     refuse_non_finite(data)
     return data

@@ -70,7 +70,7 @@ def parts(runs: Runs) -> str:
             )
             machine = load_machine(arch)
             used = found.macs / found.cycles / machine.instances(machine.compute.name)
-            stalls = sum(op.stall_cycles for op in result.operations) / found.cycles
+            stalls = sum(op.refresh.stall_cycles for op in result.operations) / found.cycles
             rows.append((net, arch, *(value * 1e3 for value in joules), f"{stalls:.0%}", f"{used:.0%}"))
     energies = ("compute mJ", "on chip", "leakage", "refresh", "DRAM", "all")
     return table(("network", "machine", *energies, "refresh stalls", "array in use"), rows) + (
@@ -154,7 +154,9 @@ def _bank_refresh_J() -> float:
 
 def _forward(result: StepResult, part: str) -> float:
     return sum(
-        float(getattr(operation, part)) for operation in result.operations if operation.pass_ == Pass.FORWARD.value
+        float(getattr(operation.totals, part))
+        for operation in result.operations
+        if operation.pass_ == Pass.FORWARD.value
     )
 
 

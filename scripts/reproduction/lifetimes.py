@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from camel_plugin.report.refresh import reasons
-from camel_plugin.result import LifetimeResult, StepResult
+from camel_plugin.result import DataLifetime, StepResult
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.load import load_network
 
@@ -43,7 +43,7 @@ def formula_s(net: str) -> float | None:
     return max(times, default=None)
 
 
-def of_branch(result: StepResult) -> list[LifetimeResult]:
+def of_branch(result: StepResult) -> list[DataLifetime]:
     """Lifetimes in eDRAM of the data of the trained branch."""
     found = [data for op in result.operations for data in op.lifetimes if data.tensor.startswith("branch")]
     return found or [data for op in result.operations for data in op.lifetimes]
@@ -118,7 +118,7 @@ def temperature(runs: Runs) -> str:
     for degrees in (-30, 0, 25, 50, 75, 100):
         for order in ("network", "cut"):
             result = runs("camel", "revresnet", temperature_C=float(degrees), depth_first=order)
-            retention_s = result.settings["retention_s"]["act_edram"]
+            retention_s = next(level.retention_s for level in result.lifetimes if level.level == "act_edram")
             ours = [data.lifetime_s for op in result.operations for data in op.lifetimes]
             rows.append(
                 (

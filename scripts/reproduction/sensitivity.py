@@ -16,7 +16,9 @@ Part = Callable[[StepResult], float]
 
 
 def _level(name: str) -> Part:
-    return lambda result: sum(op.levels[name].energy_J for op in result.operations if name in op.levels)
+    return lambda result: sum(
+        op.cost.levels[name].energy_J * op.repeats for op in result.operations if name in op.cost.levels
+    )
 
 
 ENERGIES: Mapping[str, tuple[Part, str]] = {

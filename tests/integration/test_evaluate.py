@@ -52,13 +52,13 @@ def sram(cache, net):
 def test_totals_are_sums_over_operations(by_policy):
     for result in by_policy.values():
         for key in (*ENERGY_PARTS, "energy_J", "latency_s", "cycles", "macs", "refresh_count", "dram_bytes"):
-            summed = math.fsum(getattr(operation, key) for operation in result.operations)
+            summed = math.fsum(getattr(operation.totals, key) for operation in result.operations)
             assert getattr(result.totals, key) == pytest.approx(summed, rel=1e-12), key
 
 
 def test_energy_parts_add_up(by_policy):
     for result in by_policy.values():
-        for entry in (result.totals, *result.operations):
+        for entry in (result.totals, *(operation.totals for operation in result.operations)):
             assert entry.energy_J == pytest.approx(math.fsum(getattr(entry, part) for part in ENERGY_PARTS), rel=1e-12)
 
 
@@ -83,8 +83,8 @@ def test_a_mapper_that_knows_of_refresh_does_better(cache, monkeypatch):
 def test_padding_saves_time_and_is_no_work(cache, net):
     plain = evaluate("camel", net, cache=cache, **QUICK)
     padded = evaluate("camel", net, cache=cache, **QUICK | {"pad": True})
-    assert any(operation.padded for operation in padded.operations)
-    assert not any(operation.padded for operation in plain.operations)
+    assert any(operation.mapping and operation.mapping.padded for operation in padded.operations)
+    assert not any(operation.mapping and operation.mapping.padded for operation in plain.operations)
     assert padded.totals.latency_s < plain.totals.latency_s
     assert padded.totals.macs == plain.totals.macs
     assert any("padded sizes" in note for note in notes(padded))
@@ -102,7 +102,7 @@ def test_refresh_rises_with_temperature(cache, net):
 def test_sram_needs_no_refresh(sram):
     assert sram.totals.refresh_J == 0.0
     assert sram.totals.refresh_count == 0
-    assert all(operation.stall_cycles == 0 for operation in sram.operations)
+    assert all(operation.refresh.stall_cycles == 0 for operation in sram.operations)
 
 
 def test_data_that_last_an_hour_need_no_refresh(cache, net):
@@ -123,9 +123,9 @@ def test_reversible_runs_more_and_keeps_less(cache, net, by_policy):
 def test_baselines_stand_in_the_result_and_in_its_json(cache, net):
     result = compare(["camel", "camel-sram", "eyeriss-16nm"], net, cache=cache, **QUICK)
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert [baseline["arch"] for baseline in data["baselines"]] == ["camel-sram", "eyeriss-16nm"]
-    assert {"arch", "net", "engine", "settings", "versions", "totals", "operations", "tensors", "coverage"} <= set(data)
+    assert {"arch", "net", "settings", "recipe", "versions", "totals", "operations", "tensors", "coverage"} <= set(data)
 
 
 def test_the_number_of_cores_does_not_matter(net):

@@ -31,13 +31,13 @@ def results(tmp_path_factory):
 def facts(result):
     """(tensors that rest in eDRAM, tensor -> longest life there, rows of them written, retention time)."""
     (level,) = result.lifetimes
-    resting = {tensor.name.partition("@")[0] for tensor in result.tensors if tensor.home == level["level"]}
+    resting = {tensor.name.partition("@")[0] for tensor in result.tensors if tensor.home == level.level}
     lives = {}
     for operation in result.operations:
         for data in operation.lifetimes:
             name = data.tensor.partition("@")[0]
             lives[name] = max(lives.get(name, 0.0), data.lifetime_s)
-    return resting, lives, level["retention_s"]
+    return resting, lives, level.retention_s
 
 
 @pytest.mark.parametrize("axis", AXES)

@@ -80,7 +80,7 @@ def test_the_account_charges_it():
     assert sum(plan.home_levels[name] == "act" for name in "abp") == 3
     occupied = dict.fromkeys(cycles, 1 * 7 * 1024)  # all of it lies in the first bank
     standing = sum(0.25 * occupied[name] * cycles[name] / 1675 for name in cycles)
-    assert found.refresh_count == pytest.approx(by_age + standing, rel=1e-9)
+    assert found.totals.refresh_count == pytest.approx(by_age + standing, rel=1e-9)
 
 
 def test_the_mapper_weighs_it():

@@ -73,8 +73,8 @@ def test_the_mapper_weighs_what_the_account_charges(policy, nest, retention_cycl
     (operation,) = placed.step.operations
     cost = operation_cost(placed, operation, model.report(result, 0))
     charged = account(placed, {"conv": cost}, rules)
-    assert weighed.cycles[0] == charged.operations[0].cycles
-    assert weighed.refresh_J[0] == pytest.approx(charged.refresh_J, rel=1e-9, abs=1e-30)
+    assert weighed.cycles[0] == charged.operations[0].totals.cycles
+    assert weighed.refresh_J[0] == pytest.approx(charged.totals.refresh_J, rel=1e-9, abs=1e-30)
 
 
 def test_refresh_that_takes_all_the_time_is_refused():
@@ -105,8 +105,8 @@ def test_a_refresh_aware_mapping_lets_tiles_die_young():
         cost = operation_cost(placed, placed.step.operations[0], found.evaluation)
         totals[name] = account(placed, {"conv": cost}, lifetime)
     assert aware.evaluation.energy_J > blind.evaluation.energy_J
-    assert totals["aware"].refresh_J < totals["blind"].refresh_J
-    assert totals["aware"].energy_J < totals["blind"].energy_J
+    assert totals["aware"].totals.refresh_J < totals["blind"].totals.refresh_J
+    assert totals["aware"].totals.energy_J < totals["blind"].totals.energy_J
 
 
 @pytest.mark.parametrize("policy", POLICIES)

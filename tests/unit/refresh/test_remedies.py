@@ -9,7 +9,8 @@ from schedule_builders import CAMEL_REFRESH, CYCLE_S, machine, step, vector
 from camel_plugin.components.retention import retention_time
 from camel_plugin.refresh.account import account
 from camel_plugin.refresh.remedies import _held_up
-from camel_plugin.schedule.cost import LevelTraffic, operation_cost
+from camel_plugin.result import LevelTraffic
+from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.order import ORDERS, ordered
 from camel_plugin.schedule.plan import plan
 from camel_plugin.schedule.residency import place
@@ -153,6 +154,6 @@ def test_an_operation_gets_faster_until_a_port_holds_it_up():
 
 def test_the_histogram_counts_rows():
     found = report(1002 * CYCLE_S)
-    assert sum(found.histogram.values()) == pytest.approx(1)
+    assert sum(each.share_of_rows for each in found.histogram) == pytest.approx(1)
     # a: 105 rows at 1 to 3 retention times. p and q, one word, fill 2 rows each and b, never read, another 2.
-    assert found.histogram[3.0] == pytest.approx(105 / 111)
+    assert {each.below_retentions: each.share_of_rows for each in found.histogram}[3.0] == pytest.approx(105 / 111)

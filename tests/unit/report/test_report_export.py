@@ -24,7 +24,7 @@ def test_json_round_trip(result, tmp_path):
     export.write(result, tmp_path / "out")
     read = json.loads((tmp_path / "out/result.json").read_text())
     assert read == json.loads(json.dumps(result.to_dict()))
-    assert read["schema"] == 1
+    assert read["schema"] == 2
     assert {operation["pass"] for operation in read["operations"]} == {
         operation.pass_ for operation in result.operations
     }
@@ -165,8 +165,8 @@ def test_an_unwritable_directory_is_told(result, tmp_path):
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_is_none_is_refused_by_its_path(make, operation, tmp_path, number):
-    with pytest.raises(EngineError, match=r"totals\.energy_J is (nan|inf)"):
-        export.write(make([operation(energy_J=number)]), tmp_path / "out")
+    with pytest.raises(EngineError, match=r"operations\[0\]\.cost\.dram_J is (nan|inf)"):
+        export.write(make([operation(dram_J=number)]), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

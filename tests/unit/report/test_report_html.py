@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from camel_plugin.report import export, html
+from camel_plugin.result import LevelLifetimes
+from camel_plugin.spec.step import Coverage
 
 _VOID = {"meta", "br"}
 
@@ -63,10 +65,11 @@ def test_names_are_escaped(make, operation):
         [operation(evil, evil, kind=evil, bound_by=evil)],
         arch=evil,
         net=evil,
-        engine=evil,
         mapped_anew=[evil],
-        settings={evil: evil, "retention_s": {evil: 1.0}},
-        coverage={"unsupported": [evil], "modelled": [evil]},
+        overrides={evil: evil},
+        lifetimes=(LevelLifetimes(evil, 1.0, (), ()),),
+        versions={evil: evil},
+        coverage=Coverage(unsupported=(evil,), modelled=(evil,)),
     )
     text = html.render(make(result.operations, **_changes(result), baselines=[result], published=evil))
     assert [tag for tag, _ in Page(text).tags].count("script") == 1
@@ -75,7 +78,10 @@ def test_names_are_escaped(make, operation):
 
 
 def _changes(result):
-    return {name: getattr(result, name) for name in ("arch", "net", "engine", "mapped_anew", "settings", "coverage")}
+    return {
+        name: getattr(result, name)
+        for name in ("arch", "net", "mapped_anew", "overrides", "coverage", "lifetimes", "versions")
+    }
 
 
 def test_nothing_is_fetched(result):
@@ -85,7 +91,7 @@ def test_nothing_is_fetched(result):
 
 
 def test_bars_are_shares_of_the_longest(make, operation):
-    operations = [operation("a"), operation("b", "update", **dict.fromkeys(("dram_J", "refresh_J"), 0.0))]
+    operations = [operation("a"), operation("b", "update", dram_J=0.0, refresh_J=0.0)]
     text = html.render(make(operations))
     # 15 uJ is the longest bar: 1, 2, 3, 4, 5 fifteenths; the update has only the first three.
     widths = [float(width) for width in re.findall(r'<i style="width:([\d.]+)%', text)]
@@ -93,7 +99,7 @@ def test_bars_are_shares_of_the_longest(make, operation):
 
 
 def test_what_is_missing_stands_before_any_number(make):
-    text = Page(html.render(make(coverage={"unsupported": ["aten::fft"]}))).text
+    text = Page(html.render(make(coverage=Coverage(unsupported=("aten::fft",))))).text
     assert text.index("NOT IN THESE NUMBERS") < text.index("energy-delay")
 
 
@@ -104,12 +110,12 @@ def test_published_figures_only_on_demand(make):
 
 
 def test_results_without_operations_or_edram_render(make):
-    assert "Longest lifetimes" not in html.render(make([], settings={}))
+    assert "Longest lifetimes" not in html.render(make([], lifetimes=()))
 
 
 def test_written_beside_the_result(result, tmp_path):
     export.write(result, tmp_path / "out")
-    (path,) = html.write_html(result, tmp_path / "out")
+    (path,) = export.add(tmp_path / "out", {html.FILE_NAME: html.render(result)})
     assert path == tmp_path / "out/report.html"
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     export.write(result, tmp_path / "out")

@@ -9,7 +9,6 @@ import pytest
 from camel_plugin.errors import InputError
 from camel_plugin.report import export
 from camel_plugin.report.plots import write_plots
-from camel_plugin.result import LifetimeResult
 
 pytest.importorskip("matplotlib")
 
@@ -24,8 +23,8 @@ def test_nothing_to_compare_and_no_edram_is_one_figure(make, operation, tmp_path
     assert [path.name for path in write_plots(make([operation()]), tmp_path)] == ["energy_by_pass.png"]
 
 
-def test_odd_names_and_lifetimes_are_drawn(make, operation, tmp_path):
-    lifetimes = [LifetimeResult("t$1", "buf$", seconds, 1e-6, "exact") for seconds in (0.0, 1e-6)]
+def test_odd_names_and_lifetimes_are_drawn(make, operation, lifetime, tmp_path):
+    lifetimes = [lifetime("t$1", seconds, "buf$", 1e-6) for seconds in (0.0, 1e-6)]
     result = make([operation("$a$", "we$ird_pass$", lifetimes=lifetimes)], arch="$x_{", baselines=[make(arch="^$y")])
     (svg, *_) = write_plots(result, tmp_path, file_format="svg")
     assert "we$ird_pass$" in svg.read_text()

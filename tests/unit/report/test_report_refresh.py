@@ -1,9 +1,11 @@
 """Why two results refresh differently: each reason is brought about alone, and must be named with all of the change."""
 
+from dataclasses import replace
+
 import pytest
 
 from camel_plugin.report.refresh import change_note, level_notes, reasons
-from camel_plugin.result import LifetimeResult, TensorResult
+from camel_plugin.result import LevelLifetimes, LifetimeClass, Remedy, TensorResult
 
 ROW_J = 1e-9
 RETENTION_S = 3e-6
@@ -12,21 +14,26 @@ RETENTION_S = 3e-6
 def entry(tensor="a", rows=100, each=2, row_J=ROW_J, lifetime_s=7e-6, **changes):
     """Data of a tensor: ``rows`` written, refreshed ``each`` times."""
     count = rows * each
-    return {
-        "tensor": tensor, "resident": True, "spared_J": 5e-6, "lifetime_s": lifetime_s, "rows": rows,
-        "row_refreshes": count, "refresh_J": count * row_J, "temperature_C": None, "micro_batch": None,
-        "order": None, "array": None, **changes,
-    }  # fmt: skip
+    usual = {
+        "resident": True,
+        "spared_J": 5e-6,
+        "temperature_C": None,
+        "micro_batch": None,
+        "order": None,
+        "array": None,
+    }
+    own = {"lifetime_s": lifetime_s, "rows": rows, "row_refreshes": count, "refresh_J": count * row_J}
+    return Remedy(tensor=tensor, **{**usual, **own, **changes})
 
 
 @pytest.fixture
-def made(operation, make):
+def made(operation, lifetime, make):
     def result(*entries, homes=None, retention_s=RETENTION_S, beyond_J=0.0, arch="camel"):
-        homes = homes or {each["tensor"]: "act" for each in entries}
-        lives = [LifetimeResult(e["tensor"], "act", e["lifetime_s"], retention_s, "exact") for e in entries]
-        refresh_J = sum(each["refresh_J"] for each in entries) + beyond_J
-        tensors = [TensorResult(n, "activation", 1, home, None, None, 0.0, 0) for n, home in homes.items()]
-        level = {"level": "act", "retention_s": retention_s, "histogram": [], "outliving": list(entries)}
+        homes = homes or {each.tensor: "act" for each in entries}
+        lives = [lifetime(each.tensor, each.lifetime_s, "act", retention_s) for each in entries]
+        refresh_J = sum(each.refresh_J for each in entries) + beyond_J
+        tensors = [TensorResult(n, "activation", 1, home, None, "last", 0.0, 0, "exact") for n, home in homes.items()]
+        level = LevelLifetimes("act", retention_s, (), entries)
         only = operation(refresh_J=refresh_J, lifetimes=lives)
         return make([only], tensors=tensors, lifetimes=[level], arch=arch)
 
@@ -53,7 +60,7 @@ def test_equal_results_have_no_reasons(made):
     ],
 )
 def test_one_factor_that_grows_or_shrinks(made, before, after, more, less):
-    assert told(made(after), made(before)) == {more: (pytest.approx(after["refresh_J"] - before["refresh_J"]), ("a",))}
+    assert told(made(after), made(before)) == {more: (pytest.approx(after.refresh_J - before.refresh_J), ("a",))}
     assert list(told(made(before), made(after))) == [less]
 
 
@@ -102,15 +109,8 @@ def test_the_note_names_the_machine_the_reasons_and_the_first_tensor(made):
 
 def test_a_level_says_why_it_is_refreshed_and_what_would_spare_the_dearest():
     passing = entry("t", rows=10, resident=False, spared_J=0.0)
-    level = {
-        "level": "act",
-        "retention_s": RETENTION_S,
-        "histogram": [
-            {"below_retentions": 1.0, "share_of_rows": 0.25},
-            {"below_retentions": None, "share_of_rows": 0.75},
-        ],
-        "outliving": [entry(temperature_C=-26, order="block"), passing],
-    }
+    histogram = (LifetimeClass(1.0, 0.25), LifetimeClass(None, 0.75))
+    level = LevelLifetimes("act", RETENTION_S, histogram, (entry(temperature_C=-26, order="block"), passing))
     assert level_notes(level) == [
         "25% of the rows written in act die within 3.000 us",
         "refresh that data in act need: 200.0 nJ for 1 tensors that rest there, sparing 5.000 uJ outside; "
@@ -119,5 +119,5 @@ def test_a_level_says_why_it_is_refreshed_and_what_would_spare_the_dearest():
     ]
     assert (
         "which no temperature, micro-batch, order or array would spare"
-        in level_notes({**level, "outliving": [passing]})[-1]
+        in level_notes(replace(level, outliving=(passing,)))[-1]
     )

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from camel_plugin.report.summary import how
 from camel_plugin.report.table import render
-from camel_plugin.result import LifetimeResult
+from camel_plugin.spec.recipe import Recipe
+from camel_plugin.spec.settings import Settings
+from camel_plugin.spec.step import Coverage
 
 
 def printed(result, width=80) -> str:
@@ -47,9 +49,9 @@ def test_passes_without_operations_are_left_out(result):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_fits_the_console_however_long_the_names(make, operation, width):
+def test_fits_the_console_however_long_the_names(make, operation, lifetime, width):
     name = "backbone.stage1.0.branch.f.conv1_with_a_rather_long_name:weight_grad" * 2
-    lifetimes = [LifetimeResult(name, "activation_buffer", 123.456e-6, 3.35e-6, "exact")]
+    lifetimes = [lifetime(name, 123.456e-6, "activation_buffer")]
     result = make([operation(name, "reconstruct", lifetimes=lifetimes)])
     result = make(result.operations, baselines=[make(arch="a-machine-whose-name-" * 6)])
     lines = printed(replace(result, published="2.5x faster"), width).splitlines()
@@ -62,7 +64,7 @@ def test_numbers_stay_whole_on_a_narrow_console(result):
 
 
 def test_headline_then_what_is_missing_then_tables(make):
-    coverage = {"unsupported": ["aten::fft: 3 nodes"], "not_reached": ["head[0]"]}
+    coverage = Coverage(unsupported=("aten::fft: 3 nodes",), not_reached=("head[0]",))
     lines = printed(make(coverage=coverage), width=200).splitlines()
     assert lines[0] == (
         "revresnet on camel: reversible schedule, batch 64, micro-batch 1, refresh lifetime, 100 C, native engine"
@@ -73,11 +75,11 @@ def test_headline_then_what_is_missing_then_tables(make):
 
 
 def test_no_escape_codes_in_a_pipe(make):
-    assert "\x1b" not in printed(make(coverage={"unsupported": ["x"]}))
+    assert "\x1b" not in printed(make(coverage=Coverage(unsupported=("x",))))
 
 
 def test_ratios_are_baseline_over_machine(make, operation):
-    slow = make([operation(latency_s=8e-5, energy_J=90e-6)], arch="camel-sram")
+    slow = make([operation(latency_s=8e-5, dram_J=80e-6)], arch="camel-sram")
     text = printed(make(baselines=[slow]))
     # The machine itself takes 40 us and 60 uJ.
     assert row(text, "camel-sram")[-2:] == ["2.00", "1.50"]
@@ -85,8 +87,7 @@ def test_ratios_are_baseline_over_machine(make, operation):
 
 
 def test_machines_name_the_settings_they_do_not_share(make):
-    own = make()
-    other = make(arch="eyeriss", settings={**own.settings, "refresh": "none", "overrides": {"banks": "6"}})
+    other = make(arch="eyeriss", settings=Settings(refresh="none"), overrides={"banks": "6"})
     text = printed(make(baselines=[other]), width=200)
     assert "\ncamel (refresh=lifetime) " in text
     assert "\neyeriss (refresh=none, banks=6) " in text
@@ -106,21 +107,20 @@ def test_longest_lifetimes_come_first_with_their_refreshes(result):
     assert text.index("act1 ") < text.index("grad1 ")
 
 
-def test_eight_lifetimes_at_most(make, operation):
-    lifetimes = [LifetimeResult(f"tensor{n}", "act_buf", n * 1e-6, 1e-6, "exact") for n in range(1, 20)]
+def test_eight_lifetimes_at_most(make, operation, lifetime):
+    lifetimes = [lifetime(f"tensor{n}", n * 1e-6) for n in range(1, 20)]
     shown = re.findall(r"^tensor(\d+)", printed(make([operation(lifetimes=lifetimes)])), re.MULTILINE)
     assert [int(number) for number in shown] == [19, 18, 17, 16, 15, 14, 13, 12]
 
 
 def test_no_lifetimes_without_edram(make, operation):
-    result = make([operation()])
-    without = make(result.operations, settings={**result.settings, "retention_s": {}})
+    without = make([operation()], lifetimes=())
     assert "lifetime" not in printed(without).split("\n", 2)[2]
 
 
 def test_stalls_corruption_gaps_and_notes_are_told(make, operation):
     operations = [
-        operation("a", stall_cycles=1000, corrupted_share=0.002, optimality_gap=0.0),
+        operation("a", cycles=4000, stall_cycles=1000, corrupted_share=0.002),
         operation("b", optimality_gap=0.05),
     ]
     text = printed(make(operations, unconfirmed=["DRAM bandwidth"], mapped_anew=["a"]), width=200)
@@ -141,10 +141,11 @@ def test_a_result_without_operations_prints(make):
 
 
 def test_an_unusual_recipe_stands_in_the_headline(make, result):
-    training = {"optimizer": "adam", "trainable": ["head", "*.g"], "precision": {"default": "fp16", "weight": "fp8"}}
-    unusual = make(result.operations, settings={**result.settings, "training": {**training, "reversible": "fused"}})
+    precision = {"default": "fp16", "weight": "fp8"}
+    recipe = replace(result.recipe, optimizer="adam", trainable=("head", "*.g"), precision=precision)
+    unusual = make(recipe=recipe)
     assert how(unusual).endswith(
         ", optimizer adam, trainable head *.g, precision default fp16 weight fp8, native engine"
     )
-    usual = make(result.operations, settings={**result.settings, "training": {"optimizer": "sgd"}})
+    usual = make(recipe=Recipe(schedule="reversible", batch=64, optimizer="sgd"))
     assert how(usual) == how(result)

@@ -255,7 +255,7 @@ def test_rows_are_refreshed_as_their_time_stamps_say(work, order, period):
                 stretches[name, _run(placed, name, run)] = [start, start]
     expected += sum(_refreshes(placed, name, stretch, period) for (name, _), stretch in stretches.items())
     expected += sum(_refreshes(placed, name, (0, time), period) for name in lasting)
-    assert result.refresh_count == expected
+    assert result.totals.refresh_count == expected
 
 
 def _run(placed, name, run):

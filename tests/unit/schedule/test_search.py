@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_builders import machine, step, training_step, vector
 
-from camel_plugin.result import Totals, run_totals
 from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.order import ORDERS, loops, ordered
@@ -85,13 +84,3 @@ def test_in_a_roomy_machine_every_order_has_the_compulsory_traffic(c, p):
     placed = plan(machine(10**6, 10**6), ordered(work, "none"))
     outside = {name for name, home in placed.home_levels.items() if home == "dram"}
     assert outside == {"x"}
-
-
-def test_totals_of_a_run():
-    zero = dict.fromkeys(Totals.__dataclass_fields__, 0)
-    totals = Totals(**{**zero, "latency_s": 0.5, "energy_J": 2.0})
-    # 100 samples in steps of 8 are 13 steps, the last one partly filled.
-    found = run_totals(totals, 8, 100, 3)
-    assert found["sample_energy_J"] == 0.25 and found["epoch_latency_s"] == 6.5
-    assert found["target_latency_s"] == 19.5 and found["target_energy_J"] == 78.0
-    assert "epoch_energy_J" not in run_totals(totals, 8, None, None)

@@ -2,11 +2,13 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from camel_plugin.errors import InfeasibleError, InputError
-from camel_plugin.result import StepResult, Totals
+from camel_plugin.result import OperationCost, OperationRefresh, OperationResult, StepResult
+from camel_plugin.spec.step import Coverage
 from camel_plugin.sweep.runner import run, to_rows
 from camel_plugin.sweep.space import Axis, product
 from camel_plugin.sweep.store import Record, Store
@@ -23,8 +25,9 @@ class Fake:
         self.calls.append(batch)
         if batch in self.raises:
             raise self.raises[batch]
-        totals = Totals(1.0, 10, 20, float(batch), *[0.0] * 5, 1.0, 0.0, 0.0, 0.0, 0.0)
-        return StepResult(arch, "net", "fake", {"batch": batch}, {}, totals, [], [], {"unsupported": ["fft"]})
+        cost = OperationCost(10, 1.0, "compute", 0.5, 20, float(batch), {}, 0.0, 0.0, 0, 0, {})
+        operation = OperationResult("op", "forward", "mm", None, 1, cost, OperationRefresh())
+        return StepResult(arch, "net", (operation,), (), Coverage(unsupported=("fft",)), 25.0, 0.0, 1e-6)
 
 
 def points(*batches):
@@ -75,11 +78,11 @@ def test_failures_are_tried_again_only_on_demand(path):
 def test_a_number_that_is_none_fails_its_point_only(path):
     def evaluate(**arguments):
         result = Fake()(**arguments)
-        return StepResult(**{**vars(result), "settings": {"x": float("nan")}}) if arguments["batch"] == 5 else result
+        return replace(result, overrides={"x": float("nan")}) if arguments["batch"] == 5 else result
 
     records = run(points(5, 6), Store(path), evaluate)
     assert [record.status for record in records] == ["failed", "ok"]
-    assert "settings.x is nan" in records[0].message
+    assert "overrides.x is nan" in records[0].message
 
 
 def test_progress_counts_what_the_store_had(path):

@@ -3,10 +3,11 @@
 from functools import cache
 
 import pytest
+from stored_bytes import stored_bytes
 from torch import nn
 
 from camel_plugin.workload.load import load_network
-from camel_plugin.workload.lowering.memory import peak_bytes, stored_bytes
+from camel_plugin.workload.lowering.memory import peak_bytes
 
 MIB = 2**20
 PUBLISHED_MB = {

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stored_bytes import stored_bytes
 from torch import nn
 
 from camel_plugin.errors import InputError, UnknownNameError, WorkloadError
 from camel_plugin.spec.step import Pass, TensorKind
 from camel_plugin.workload.load import load_network
-from camel_plugin.workload.lowering.memory import peak_bytes, stored_bytes
+from camel_plugin.workload.lowering.memory import peak_bytes
 from camel_plugin.workload.networks.resnet import resnet
 
 

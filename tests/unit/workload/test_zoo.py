@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 import torch
+from stored_bytes import stored_bytes
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -19,7 +20,6 @@ from zoo import BATCH, Saved, build, graph_of, networks
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.load import load_network
-from camel_plugin.workload.lowering.memory import stored_bytes
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.networks.branches import BasicBranch
 from camel_plugin.workload.networks.units import ResidualUnit, ReversibleBlock

@@ -9,6 +9,7 @@ from collections import defaultdict
 
 import pytest
 import torch
+from stored_bytes import peak_stored_bytes, stored_bytes
 from torch.autograd.graph import saved_tensors_hooks
 from torch.fx import Interpreter, symbolic_trace
 from torch.fx.passes.split_module import split_module
@@ -19,7 +20,6 @@ from zoo import BATCH, build, graph_of, networks
 
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass, TensorKind
-from camel_plugin.workload.lowering.memory import peak_stored_bytes, stored_bytes
 from camel_plugin.workload.lowering.segments import segments
 from camel_plugin.workload.lowering.training import lower
 

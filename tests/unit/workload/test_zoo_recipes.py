@@ -6,6 +6,7 @@ the meta device, so at full size. Networks with grouped convolutions are left ou
 
 import pytest
 import torch
+from stored_bytes import stored_bytes
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -17,7 +18,6 @@ from zoo import BATCH, Saved, build, networks
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.freeze import only_trainable
 from camel_plugin.workload.load import load_network
-from camel_plugin.workload.lowering.memory import stored_bytes
 from camel_plugin.workload.networks.units import ReversibleBlock
 
 
