@@ -296,7 +296,7 @@ class StepResult:
     published: Annotated[str, column("published", "", "what the machine's authors report; no target")] = ""
     settings: Annotated[Settings, column("settings", "", "of the run")] = field(default_factory=Settings)
     recipe: Annotated[Recipe, column("recipe", "", "how the network is trained")] = field(default_factory=Recipe)
-    overrides: Annotated[Mapping[str, str | float], column("overrides", "", "parameters that were set")] = field(
+    overrides: Annotated[Mapping[str, str | int | float], column("overrides", "", "parameters that were set")] = field(
         default_factory=dict
     )
     versions: Annotated[Mapping[str, str], column("versions", "", "of the tools, and content hashes")] = field(

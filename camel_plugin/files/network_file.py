@@ -49,7 +49,7 @@ def placed(error: InputError, root: YamlNode) -> InputError:
     """An error about a field of a network file or of its recipe, at its line."""
     field = error.field or ""
     path = (FIELD, field) if field in RECIPE_FIELDS and field != "batch" else (field,)
-    return error.placed(file=root.file, line=root.line_of(path), field=".".join(path))
+    return error.placed(file=root.file, line=root.at(path).line, field=".".join(path))
 
 
 class _Strict(BaseModel):
@@ -120,7 +120,7 @@ def _located(error: ValidationError, root: YamlNode) -> WorkloadError | UnknownN
     first = error.errors()[0]
     location = first["loc"]
     field = ".".join(map(str, location)) or None
-    line = root.line_of(location)
+    line = root.at(location).line
     if first["type"] == "extra_forbidden":
         model = training_model() if location[0] == FIELD else _NetworkFile
         return UnknownNameError("field", str(location[-1]), model.model_fields, file=root.file, line=line, field=field)

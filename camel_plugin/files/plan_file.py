@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from camel_plugin.files.data_file import dump_plain
 from camel_plugin.files.schema import as_number, entries, integer, items, mapping, text
 from camel_plugin.files.v04.mapping_file import mapping_directives
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
+from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.plan import ChosenMapping, Plan
 from camel_plugin.spec.step import MOVES, Loop, Operation
 
@@ -135,7 +135,7 @@ def write_plan(plan: Plan) -> str:
         "outside": dict(plan.reasons),
         "mappings": _mappings(plan),
     }
-    return _HEADER + dump_plain(parts)
+    return _HEADER + dump_yaml(parts)
 
 
 def _tree(body: Sequence[Loop | Operation]) -> list[object]:

@@ -7,7 +7,7 @@ hierarchical merge key ``<<<`` with its ``!nomerge``. Local tags such as ``!Comp
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,6 @@ class YamlNode:
                 break
         return node
 
-    def line_of(self, path_of_keys: Sequence[str | int]) -> int:
-        """Line of the key or item under these keys and indices (or of the deepest one above it that exists)."""
-        return self.at(path_of_keys).line
-
     def error(self, message: str, *, value: object = None, suggestion: str | None = None) -> SpecError:
         """An error that points here."""
         return SpecError(
@@ -118,15 +114,12 @@ def load_yaml_text(text: str, name: str) -> YamlNode:
         raise SpecError("broken YAML: nested too deeply", file=name) from error
 
 
-def dump_yaml(trees: Sequence[YamlNode]) -> str:
-    """The text of one file that holds the keys of all trees; a list or mapping that several have is joined.
-
-    Aliases and merge keys are written out; tags and quotes are kept.
-    """
-    joined = trees[0]
-    for tree in trees[1:]:
-        joined = _merge(joined, tree, deep=True)
-    return str(yaml.serialize(_compose(joined), Dumper=YAML12Dumper, width=120))
+def joined(trees: Sequence[YamlNode]) -> YamlNode:
+    """One tree with the keys of all; a list or mapping that several have is joined."""
+    first, *others = trees
+    for tree in others:
+        first = _merge(first, tree, deep=True)
+    return first
 
 
 class _Loader(yaml.SafeLoader):
@@ -135,11 +128,8 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
-class YAML12Dumper(yaml.SafeDumper):
-    """PyYAML's emitter with the same scalars, and without aliases for nodes that occur twice."""
-
-    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
-
+RESOLVERS = _Loader.yaml_implicit_resolvers
+"""What a plain scalar may be, by its first character."""
 
 _INT = re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(
@@ -240,24 +230,6 @@ class _Builder:
         return SpecError(
             message, file=self.file, line=node.start_mark.line + 1, field=field or None, value=str(node.value)[:60]
         )
-
-
-_KINDS: Mapping[type, str] = {str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
-
-
-def _compose(node: YamlNode) -> yaml.Node:
-    """The other way round: PyYAML's graph of a node."""
-    if isinstance(node.value, dict):
-        keys = [yaml.ScalarNode("tag:yaml.org,2002:str", key) for key in node.value]
-        children = [_compose(child) for child in node.value.values()]
-        return yaml.MappingNode(_tag_of(node, "map"), list(zip(keys, children, strict=True)))
-    if isinstance(node.value, list):
-        return yaml.SequenceNode(_tag_of(node, "seq"), [_compose(child) for child in node.value])
-    return yaml.ScalarNode(_tag_of(node, _KINDS[type(node.value)]), node.text, style='"' if node.quoted else None)
-
-
-def _tag_of(node: YamlNode, kind: str) -> str:
-    return f"!{node.tag}" if node.tag else f"tag:yaml.org,2002:{kind}"
 
 
 def _merge(child: YamlNode, parent: YamlNode, *, deep: bool) -> YamlNode:

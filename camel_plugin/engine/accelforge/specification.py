@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from camel_plugin.engine.protocol import refuse_formats
+from camel_plugin.files.yaml_text import Tagged, dump_yaml
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.problem import Dataspace, Problem
@@ -28,19 +29,22 @@ def write_specification(task: Task) -> str:
     """
     refuse_formats("the AccelForge engine", task)
     machine, problem = task.constrained, task.problem
-    lines = ["arch:", "  nodes:"]
+    nodes: list[Tagged] = []
     for node in machine.nodes:
         if isinstance(node, Storage):
-            lines += _memory(node, machine, problem)
+            nodes.append(_memory(node, machine, problem))
         elif isinstance(node, Fanout):
-            lines += _container(node, problem)
+            nodes += _container(node, problem)
         else:
-            lines += _compute(node, machine)
-    lines += ["workload:", "  bits_per_value: {All: 1}", "  iteration_space_shape:"]
-    lines += [f"    {variable(name)}: 0 <= {variable(name)} < {bound}" for name, bound in problem.size.items()]
-    lines += ["  einsums:", f"  - name: {EINSUM}", "    tensor_accesses:"]
-    lines += [f"    - {{name: {space.name}, {_projection(space)}}}" for space in problem.dataspaces]
-    return "\n".join(lines) + "\n"
+            nodes.append(_compute(node, machine))
+    workload = {
+        "bits_per_value": {"All": 1},
+        "iteration_space_shape": {
+            variable(name): f"0 <= {variable(name)} < {bound}" for name, bound in problem.size.items()
+        },
+        "einsums": [{"name": EINSUM, "tensor_accesses": [_access(space) for space in problem.dataspaces]}],
+    }
+    return dump_yaml({"arch": {"nodes": nodes}, "workload": workload}, parts=3)
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,19 @@ def write_mapping(mapping: Mapping, task: Task) -> str:
     """
     machine, problem = task.constrained, task.problem
     left = problem.size
-    lines = ["mapping:", "  nodes:"]
+    nodes: list[Tagged] = []
     for item in _placed(_sequence(mapping, machine, problem), task):
         if isinstance(item, _Tile):
-            lines.append(f"  - !Storage {{tensors: [{item.tensor}], component: {item.level}}}")
+            nodes.append(Tagged("Storage", {"tensors": [item.tensor], "component": item.level}))
             continue
         left[item.dimension] //= item.factor
-        what = f"rank_variable: {variable(item.dimension)}, tile_shape: {left[item.dimension]}"
+        what: dict[str, object] = {"rank_variable": variable(item.dimension), "tile_shape": left[item.dimension]}
         if item.axis:
-            lines.append(f"  - !Spatial {{{what}, name: {item.axis}, component: {item.node}}}")
+            nodes.append(Tagged("Spatial", {**what, "name": item.axis, "component": item.node}))
         else:
-            lines.append(f"  - !Temporal {{{what}}}")
-    lines.append(f"  - !Compute {{einsum: {EINSUM}, component: {machine.compute.name}}}")
-    return "\n".join(lines) + "\n"
+            nodes.append(Tagged("Temporal", what))
+    nodes.append(Tagged("Compute", {"einsum": EINSUM, "component": machine.compute.name}))
+    return dump_yaml({"mapping": {"nodes": nodes}}, parts=3)
 
 
 def _sequence(mapping: Mapping, machine: Machine, problem: Problem) -> Iterator[_Tile | _Loop]:
@@ -133,34 +137,39 @@ def axes(fanout: Fanout) -> dict[str, int]:
     return {name: size for name, size in meshes.items() if size > 1}
 
 
-def _memory(node: Storage, machine: Machine, problem: Problem) -> Iterator[str]:
+def _memory(node: Storage, machine: Machine, problem: Problem) -> Tagged:
     every = [space.name for space in problem.dataspaces]
     keep = [name for name in every if name in node.keep]
     free = [name for name in every if name not in node.keep | node.bypass and node.parallel is None]
     if node == machine.storages[0]:
         keep, free = keep + free, []
-    # A size that is a whole number of words makes utilizations integers, at which its mapper stops.
-    size = "inf" if node.is_dram or node.capacity_words is None else repr(node.capacity_words + 0.5)
-    yield "  - !Memory"
-    yield f"    name: {node.name}"
-    yield f"    size: {size}"
-    yield f"    leak_power: {node.energy.leakage_J_per_cycle / machine.cycle_s!r}"
-    yield "    area: 0"
-    yield "    total_latency: max(a.n_calls / a.throughput for a in actions)"
-    yield f"    tensors: {{keep: {_set(keep)}, may_keep: {_set(free)}}}"
-    yield "    actions:"
-    for action, energy_J, bandwidth in (
-        ("read", node.energy.read_J, node.read_bandwidth),
-        ("write", node.energy.write_J, node.write_bandwidth),
-    ):
-        rate = UNLIMITED if bandwidth is None else bandwidth / node.block_words / machine.cycle_s
-        yield (
-            f"    - {{name: {action}, energy: {energy_J!r}, throughput: {rate!r}, "
-            f"bits_per_action: {node.block_words!r}}}"
-        )
+    unlimited = node.is_dram or node.capacity_words is None
+    ports = (("read", node.energy.read_J, node.read_bandwidth), ("write", node.energy.write_J, node.write_bandwidth))
+    actions = [
+        {
+            "name": action,
+            "energy": energy_J,
+            "throughput": UNLIMITED if bandwidth is None else bandwidth / node.block_words / machine.cycle_s,
+            "bits_per_action": node.block_words,
+        }
+        for action, energy_J, bandwidth in ports
+    ]
+    return Tagged(
+        "Memory",
+        {
+            "name": node.name,
+            # A size that is a whole number of words makes utilizations integers, at which its mapper stops.
+            "size": "inf" if unlimited else (node.capacity_words or 0) + 0.5,
+            "leak_power": node.energy.leakage_J_per_cycle / machine.cycle_s,
+            "area": 0,
+            "total_latency": "max(a.n_calls / a.throughput for a in actions)",
+            "tensors": {"keep": _set(keep), "may_keep": _set(free)},
+            "actions": actions,
+        },
+    )
 
 
-def _container(node: Fanout, problem: Problem) -> Iterator[str]:
+def _container(node: Fanout, problem: Problem) -> Iterator[Tagged]:
     fixed = {
         name for name, bound in node.spatial.factors.items() if (bound.relation, bound.value) in (("=", 1), ("<=", 1))
     }
@@ -170,33 +179,25 @@ def _container(node: Fanout, problem: Problem) -> Iterator[str]:
         if name in fixed
         or any(name in space.dimensions for space in problem.dataspaces if space.name in node.spatial.no_iteration_over)
     ]
-    bounds = (
-        f", loop_bounds: [{{expression: {_set(map(variable, frozen))}, operator: '==', value: 1}}]" if frozen else ""
-    )
+    one = {"loop_bounds": [{"expression": _set(map(variable, frozen)), "operator": "==", "value": 1}]} if frozen else {}
     if axes(node):
-        yield "  - !Container"
-        yield f"    name: {node.name}"
-        yield "    spatial:"
-        for name, size in axes(node).items():
-            yield f"    - {{name: {name}, fanout: {size}{bounds}}}"
+        spatial = [{"name": name, "fanout": size, **one} for name, size in axes(node).items()]
+        yield Tagged("Container", {"name": node.name, "spatial": spatial})
 
 
-def _compute(node: Compute, machine: Machine) -> Iterator[str]:
-    yield "  - !Compute"
-    yield f"    name: {node.name}"
-    yield "    leak_power: 0"
-    yield "    area: 0"
-    yield f"    actions: [{{name: compute, energy: {node.energy_J!r}, throughput: {1 / machine.cycle_s!r}}}]"
+def _compute(node: Compute, machine: Machine) -> Tagged:
+    action = {"name": "compute", "energy": node.energy_J, "throughput": 1 / machine.cycle_s}
+    return Tagged("Compute", {"name": node.name, "leak_power": 0, "area": 0, "actions": [action]})
 
 
-def _projection(space: Dataspace) -> str:
-    ranks = []
-    for index, rank in enumerate(space.projection):
-        terms = " + ".join(
+def _access(space: Dataspace) -> dict[str, object]:
+    projection = {
+        f"{space.name.upper()}{index}": " + ".join(
             variable(name) if coefficient == 1 else f"{coefficient} * {variable(name)}" for name, coefficient in rank
         )
-        ranks.append(f"{space.name.upper()}{index}: {terms}")
-    return f"projection: {{{', '.join(ranks)}}}, output: {'true' if space.read_write else 'false'}"
+        for index, rank in enumerate(space.projection)
+    }
+    return {"name": space.name, "projection": projection, "output": space.read_write}
 
 
 def _set(names: Iterable[str]) -> str:

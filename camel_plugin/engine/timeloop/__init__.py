@@ -20,6 +20,7 @@ from camel_plugin.errors import CamelError, EngineError, InfeasibleError
 from camel_plugin.files.v04 import read_mapping, write_ert, write_mapping, write_problem
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.yaml_source import load_yaml
+from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.mapspace.feasibility import shortfalls
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.evaluation import Evaluation, MapResult
@@ -132,17 +133,16 @@ class TimeloopEngine:
 
 def write_mapper(objective: Objective, threads: int = 1, patience: int = 500) -> str:
     """The mapper section; see :class:`TimeloopEngine`."""
-    lines = [
-        "mapper:",
-        "  version: 0.4",
-        "  algorithm: random",
-        f"  num_threads: {threads}",
-        f"  victory_condition: {patience}",
-        "  timeout: 1000000000",
-        "  log_stats: true",
-        f"  optimization_metrics: [{', '.join(METRICS[objective])}]",
-    ]
-    return "\n".join(lines) + "\n"
+    settings = {
+        "version": 0.4,
+        "algorithm": "random",
+        "num_threads": threads,
+        "victory_condition": patience,
+        "timeout": 10**9,
+        "log_stats": True,
+        "optimization_metrics": METRICS[objective],
+    }
+    return dump_yaml({"mapper": settings})
 
 
 def shortfalls_of(task: Task) -> tuple[Any, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from camel_plugin.spec.machine import Compute, Fanout, LoopConstraints, Machine, Node, Storage
+from camel_plugin.files.yaml_text import Tagged, dump_yaml
+from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.spec.problem import Problem
 
 
@@ -25,20 +26,17 @@ def write_architecture(machine: Machine, problem: Problem | None = None, homes: 
         homes: dataspace -> level where it rests whole.
     """
     writer = _Writer(machine, problem, homes or {})
-    lines = [
-        "variables:",
-        "  version: 0.4",
-        f"  global_cycle_seconds: {machine.cycle_s!r}",
-        f"  temperature: {machine.temperature_C!r}",
-        "architecture:",
-        "  version: 0.4",
-        "  nodes:",
-        *("  " + line for line in writer.nodes()),
-    ]
-    targets = list(writer.parallelism())
-    if targets:
-        lines += ["constraints:", "  version: 0.4", "  targets:", *("  " + line for line in targets)]
-    return "\n".join(lines) + "\n"
+    sections: dict[str, object] = {
+        "variables": {
+            "version": 0.4,
+            "global_cycle_seconds": machine.cycle_s,
+            "temperature": machine.temperature_C,
+        },
+        "architecture": {"version": 0.4, "nodes": list(writer.nodes())},
+    }
+    if targets := list(writer.parallelism()):
+        sections["constraints"] = {"version": 0.4, "targets": targets}
+    return dump_yaml(sections, parts=3)
 
 
 @dataclass
@@ -47,24 +45,21 @@ class _Writer:
     problem: Problem | None
     homes: Mapping[str, str]
 
-    def nodes(self) -> Iterator[str]:
+    def nodes(self) -> Iterator[Tagged]:
         waiting: Fanout | None = None
         for group, members in groupby(self.machine.nodes, lambda node: getattr(node, "parallel", None)):
             peers = list(members)
             if group is not None:
-                yield "- !Parallel"
-                yield "  nodes:"
-                for peer in peers:
-                    yield from ("  " + line for line in self._component(peer, None))
-                yield from ("  " + line for line in self._past(peers))
+                branches = [*(self._component(peer, None) for peer in peers), *self._past(peers)]
+                yield Tagged("Parallel", {"nodes": branches})
                 continue
             for node in peers:
                 if isinstance(node, Fanout) and self._owner(node) is not None:
                     waiting = node
                 elif isinstance(node, Fanout):
-                    yield f"- !Container {{name: {node.name}, {self._fanout(node)}}}"
+                    yield Tagged("Container", {"name": node.name, **self._fanout(node, {})})
                 else:
-                    yield from self._component(node, waiting)
+                    yield self._component(node, waiting)
                     waiting = None
 
     def _owner(self, fanout: Fanout) -> str | None:
@@ -73,39 +68,31 @@ class _Writer:
         name = self.machine.nodes[position].name
         return name if fanout.name == f"inter_{name}_spatial" else None
 
-    def _fanout(self, fanout: Fanout) -> str:
-        loops = self._loops(fanout, fanout.spatial)
-        mesh = f"spatial: {{meshX: {fanout.mesh_x}, meshY: {fanout.mesh_y}}}"
-        return f"{mesh}, constraints: {{spatial: {loops}}}" if loops else mesh
-
-    def _component(self, node: Node, fanout: Fanout | None) -> Iterator[str]:
-        yield "- !Component"
-        yield f"  name: {node.name}"
-        if isinstance(node, Compute):
-            yield f"  class: {node.class_name}"
-        groups = []
-        if isinstance(node, Storage):
-            yield f"  class: {node.class_name}"
-            yield f"  attributes: {{{', '.join(_attributes(node))}}}"
-            groups += [f"dataspace: {_flow(self._keep(node))}"]
-            if loops := self._loops(node, node.temporal):
-                groups.append(f"temporal: {loops}")
+    def _fanout(self, fanout: Fanout | None, constraints: dict[str, object]) -> dict[str, object]:
+        """Mesh and constraints of a node, those of its own loops among them."""
+        found: dict[str, object] = {}
         if fanout is not None:
-            yield f"  spatial: {{meshX: {fanout.mesh_x}, meshY: {fanout.mesh_y}}}"
-            if loops := self._loops(fanout, fanout.spatial):
-                groups.append(f"spatial: {loops}")
-        if groups:
-            yield f"  constraints: {{{', '.join(groups)}}}"
+            found["spatial"] = {"meshX": fanout.mesh_x, "meshY": fanout.mesh_y}
+            constraints |= _some("spatial", self._loops(fanout, fanout.spatial))
+        return found | _some("constraints", constraints)
 
-    def _past(self, peers: list[Node]) -> Iterator[str]:
+    def _component(self, node: Node, fanout: Fanout | None) -> Tagged:
+        found: dict[str, object] = {"name": node.name}
+        constraints: dict[str, object] = {}
+        if not isinstance(node, Fanout):
+            found["class"] = node.class_name
+        if isinstance(node, Storage):
+            found["attributes"] = _attributes(node)
+            constraints["dataspace"] = {"keep": self._named(node.keep), "bypass": self._named(node.bypass)}
+            constraints |= _some("temporal", self._loops(node, node.temporal))
+        return Tagged("Component", found | self._fanout(fanout, constraints))
+
+    def _past(self, peers: list[Node]) -> Iterator[Tagged]:
         """Dataspaces that go past all peers need a branch of their own."""
         kept = {name for peer in peers if isinstance(peer, Storage) for name in peer.keep}
         past = {name for peer in peers if isinstance(peer, Storage) for name in peer.bypass} - kept
         if names := self._named(past):
-            yield f"- !Nothing {{constraints: {{dataspace: {{keep: {_list(names)}}}}}}}"
-
-    def _keep(self, node: Storage) -> list[str]:
-        return [f"keep: {_list(self._named(node.keep))}", f"bypass: {_list(self._named(node.bypass))}"]
+            yield Tagged("Nothing", {"constraints": {"dataspace": {"keep": names}}})
 
     def _named(self, dataspaces: Iterable[str]) -> list[str]:
         """Those that the problem has, in its order."""
@@ -113,20 +100,17 @@ class _Writer:
             return sorted(dataspaces)
         return [space.name for space in self.problem.dataspaces if space.name in dataspaces]
 
-    def _loops(self, node: Storage | Fanout, loops: LoopConstraints) -> str:
-        frozen = set(self._frozen(node, loops))
+    def _loops(self, node: Storage | Fanout, loops: LoopConstraints) -> dict[str, object]:
         factors = {name: f"{bound.relation}{bound.value}" for name, bound in loops.factors.items()}
-        factors |= dict.fromkeys(frozen, "=1")
-        parts = []
-        if written := [name + factors[name] for name in self._dimensions(factors)]:
-            parts.append(f"factors: {_list(written)}")
-        if order := [name for name in loops.permutation if self._has(name)]:
-            parts.append(f"permutation: {_list(order)}")
+        factors |= dict.fromkeys(self._frozen(node, loops), "=1")
+        dimensions = list(factors) if self.problem is None else self.problem.dimensions
+        found = _some("factors", [name + factors[name] for name in dimensions if name in factors])
+        found |= _some("permutation", [name for name in loops.permutation if self._has(name)])
         if loops.split is not None:
-            parts.append(f"split: {loops.split}")
-        if self.problem is None and loops.no_iteration_over:
-            parts.append(f"no_iteration_over_dataspaces: {_list(sorted(loops.no_iteration_over))}")
-        return _flow(parts) if parts else ""
+            found["split"] = loops.split
+        if self.problem is None:
+            found |= _some("no_iteration_over_dataspaces", sorted(loops.no_iteration_over))
+        return found
 
     def _frozen(self, node: Storage | Fanout, loops: LoopConstraints) -> Iterator[str]:
         """Dimensions without a loop here: those of frozen dataspaces, and of tensors that rest further in."""
@@ -138,39 +122,29 @@ class _Writer:
             if space.name in loops.no_iteration_over | within:
                 yield from space.dimensions
 
-    def _dimensions(self, names: Iterable[str]) -> list[str]:
-        if self.problem is None:
-            return list(names)
-        return [name for name in self.problem.dimensions if name in set(names)]
-
     def _has(self, dimension: str) -> bool:
         return self.problem is None or dimension in self.problem.dimensions
 
-    def parallelism(self) -> Iterator[str]:
+    def parallelism(self) -> Iterator[dict[str, object]]:
         for node in self.machine.nodes:
             if isinstance(node, Fanout) and node.spatial.min_parallelism:
                 target = self._owner(node) or node.name
-                yield f"- {{type: parallelism, target: {target}, min: {node.spatial.min_parallelism!r}}}"
+                yield {"type": "parallelism", "target": target, "min": node.spatial.min_parallelism}
 
 
-def _attributes(node: Storage) -> Iterator[str]:
-    if node.depth is not None:
-        yield f"depth: {node.depth}"
-    yield f"width: {node.width_bits}"
-    yield f"datawidth: {node.datawidth_bits}"
-    if node.cluster_size != 1:
-        yield f"cluster_size: {node.cluster_size}"
-    if node.row_bits:
-        yield f"row_bits: {node.row_bits!r}"
-    if node.read_bandwidth is not None:
-        yield f"read_bandwidth: {node.read_bandwidth!r}"
-    if node.write_bandwidth is not None:
-        yield f"write_bandwidth: {node.write_bandwidth!r}"
+def _attributes(node: Storage) -> dict[str, object]:
+    written = {
+        "depth": node.depth,
+        "width": node.width_bits,
+        "datawidth": node.datawidth_bits,
+        "cluster_size": node.cluster_size if node.cluster_size != 1 else None,
+        "row_bits": node.row_bits or None,
+        "read_bandwidth": node.read_bandwidth,
+        "write_bandwidth": node.write_bandwidth,
+    }
+    return {name: value for name, value in written.items() if value is not None}
 
 
-def _list(words: Iterable[str]) -> str:
-    return f"[{', '.join(words)}]"
-
-
-def _flow(parts: Iterable[str]) -> str:
-    return f"{{{', '.join(parts)}}}"
+def _some(key: str, value: Collection[object]) -> dict[str, object]:
+    """An entry, if there is anything in it."""
+    return {key: value} if value else {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from camel_plugin.errors import nearest
 from camel_plugin.files.schema import entries, items, number, text
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
+from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.machine import Compute, Machine, Storage
 
 _PJ_EXPONENT = -12
@@ -64,7 +65,7 @@ def energy(table: Table, names: tuple[str, ...], node: YamlNode) -> float:
 
 def write_ert(machine: Machine) -> str:
     """The machine's energies as an ERT file, so that Timeloop can be run with them."""
-    lines = ["ERT:", "  version: '0.4'", "  tables:"]
+    tables = []
     for node in machine.nodes:
         if isinstance(node, Storage):
             costs = {
@@ -77,12 +78,12 @@ def write_ert(machine: Machine) -> str:
             costs = {"compute": node.energy_J, "leak": node.leakage_W * machine.cycle_s}
         else:
             continue
-        lines += [f"  - name: {machine.name}.{node.name}[1..{machine.instances(node.name)}]", "    actions:"]
-        lines += [
-            f"    - {{name: {name}, arguments: {{}}, energy: {_scaled(cost, -_PJ_EXPONENT)!r}}}"
-            for name, cost in costs.items()
+        actions = [
+            {"name": name, "arguments": {}, "energy": _scaled(cost, -_PJ_EXPONENT)} for name, cost in costs.items()
         ]
-    return "\n".join(lines) + "\n"
+        name = f"{machine.name}.{node.name}[1..{machine.instances(node.name)}]"
+        tables.append({"name": name, "actions": actions})
+    return dump_yaml({"ERT": {"version": "0.4", "tables": tables}}, parts=5)
 
 
 def _scaled(value: float, exponent: int) -> float:

@@ -13,6 +13,7 @@ from camel_plugin.files.schema import entries, integer, mapping, refuse, text
 from camel_plugin.files.specification import Source, load_sources, merge
 from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation, with_unit_loops
 from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Problem
@@ -264,11 +265,7 @@ class _Reader:
 
 def write_mapping(mapping: Mapping, machine: Machine, problem: Problem) -> str:
     """The mapping as a v0.4 file, see :func:`mapping_directives`."""
-    lines = ["mapping:"]
-    for directive in mapping_directives(mapping, machine, problem):
-        entries_ = (f"{key}: {_flow(each) if isinstance(each, list) else each}" for key, each in directive.items())
-        lines.append(f"- {{{', '.join(entries_)}}}")
-    return "\n".join(lines) + "\n"
+    return dump_yaml({"mapping": mapping_directives(mapping, machine, problem)})
 
 
 def mapping_directives(mapping: Mapping, machine: Machine, problem: Problem) -> list[dict[str, str | int | list[str]]]:
@@ -299,10 +296,6 @@ def mapping_directives(mapping: Mapping, machine: Machine, problem: Problem) -> 
                 {"target": target, "type": "spatial", "factors": factors, "permutation": order, "split": len(along_x)}
             )
     return directives
-
-
-def _flow(names: Sequence[str]) -> str:
-    return f"[{', '.join(names)}]"
 
 
 def _constraints(node: Storage | Fanout) -> LoopConstraints:

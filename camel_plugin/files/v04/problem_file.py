@@ -9,6 +9,7 @@ from camel_plugin.errors import nearest
 from camel_plugin.files.schema import check_version, entries, flag, integer, items, mapping, refuse, text
 from camel_plugin.files.specification import Source, load_sources, merge
 from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.problem import Dataspace, Problem, Term
 
 _NO_NAMES: Mapping[str, Any] = {}
@@ -121,30 +122,25 @@ def _coefficient(node: YamlNode, coefficients: Mapping[str, int]) -> int:
 def write_problem(problem: Problem) -> str:
     """The problem as a v0.4 file; coefficients other than 1 are named after their value."""
     values = sorted({coef for space in problem.dataspaces for rank in space.projection for _, coef in rank} - {1})
-    instance = [f"{name}: {bound}" for name, bound in problem.size.items()]
-    instance += [f"{_label(value)}: {value}" for value in values]
-    lines = [
-        "problem:",
-        "  version: 0.4",
-        f"  instance: {{{', '.join(instance)}}}",
-        "  shape:",
-        f'    name: "{problem.shape}"',
-        f"    dimensions: [{', '.join(problem.dimensions)}]",
-        "    coefficients:" + ("" if values else " []"),
-        *(f"    - {{name: {_label(value)}, default: {value}}}" for value in values),
-        "    data_spaces:",
+    spaces = [
+        {"name": space.name, "projection": [[_term(term) for term in rank] for rank in space.projection]}
+        | ({"read_write": True} if space.read_write else {})
+        for space in problem.dataspaces
     ]
-    for space in problem.dataspaces:
-        ranks = ", ".join(f"[{', '.join(_term(term) for term in rank)}]" for rank in space.projection)
-        lines += [f"    - name: {space.name}", f"      projection: [{ranks}]"]
-        lines += ["      read_write: true"] if space.read_write else []
-    return "\n".join(lines) + "\n"
+    shape = {
+        "name": problem.shape,
+        "dimensions": problem.dimensions,
+        "coefficients": [{"name": _label(value), "default": value} for value in values],
+        "data_spaces": spaces,
+    }
+    instance = {**problem.size, **{_label(value): value for value in values}}
+    return dump_yaml({"problem": {"version": 0.4, "instance": instance, "shape": shape}})
 
 
 def _label(value: int) -> str:
     return f"Coefficient{value}"
 
 
-def _term(term: Term) -> str:
+def _term(term: Term) -> list[str]:
     dimension, coefficient = term
-    return f"[{dimension}]" if coefficient == 1 else f"[{dimension}, {_label(coefficient)}]"
+    return [dimension] if coefficient == 1 else [dimension, _label(coefficient)]

@@ -28,7 +28,8 @@ from camel_plugin.files.v04 import ert as ert_file
 from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints
 from camel_plugin.files.v04.problem_file import parse_problem
 from camel_plugin.files.v04.storage_attributes import geometry
-from camel_plugin.files.yaml_source import YamlNode, dump_yaml
+from camel_plugin.files.yaml_source import YamlNode, joined
+from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Node, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.problem import Problem
 
@@ -67,7 +68,7 @@ def read_machine(
     reader = _Reader(spec, problem, ert_file.read_ert(ert) if ert else {})
     for architecture in spec.architectures:
         reader.read_nodes(items(entries(architecture, {"version", "nodes"})["nodes"]))
-    return reader.machine(name or _default_name(spec.architectures[0].file), dump_yaml(trees))
+    return reader.machine(name or _default_name(spec.architectures[0].file), dump_yaml(joined(trees), parts=100))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 
 from camel_plugin.files.v04.reader import Component, read_components
-from camel_plugin.files.yaml_source import YamlNode, dump_yaml, load_yaml_text
+from camel_plugin.files.yaml_source import YamlNode, joined, load_yaml_text
+from camel_plugin.files.yaml_text import Quoted, dump_yaml
 from camel_plugin.spec.machine import Compute, Machine, Node, Storage
 
 VERSION = "0.4"
@@ -20,29 +20,36 @@ def write_accelergy(machine: Machine) -> str:
     Compound classes go along as they are.
     """
     components = read_components([(machine.name, machine.yaml)])
-    lines = ["architecture:", f'  version: "{VERSION}"', "  subtree:", f"  - name: {machine.name}"]
-    # Accelergy asks for these at the top even where every component has its own.
-    lines += ["    attributes:", f"      global_cycle_seconds: {machine.cycle_s!r}"]
-    lines += [f"      technology: {json.dumps(components[-1].attributes.get('technology'))}", "    local:"]
-    for component in components:
-        lines += ["    " + line for line in _component(component, machine.node(component.name))]
+    subtree = {
+        "name": machine.name,
+        # Accelergy asks for these at the top even where every component has its own.
+        "attributes": {
+            "global_cycle_seconds": machine.cycle_s,
+            "technology": _literal(components[-1].attributes.get("technology")),
+        },
+        "local": [_component(component, machine.node(component.name)) for component in components],
+    }
     classes = list(_classes(load_yaml_text(machine.yaml, machine.name)))
-    return "\n".join(lines) + "\n" + (dump_yaml(classes) if classes else "")
+    architecture = dump_yaml({"architecture": {"version": Quoted(VERSION), "subtree": [subtree]}}, parts=6)
+    return architecture + (dump_yaml(joined(classes), parts=100) if classes else "")
 
 
-def _component(component: Component, node: Node) -> Iterator[str]:
-    yield f"- name: {component.name}[1..{component.instances}]"
-    yield f"  class: {component.class_name}"
-    if component.subclass:
-        yield f"  subclass: {component.subclass}"
+def _component(component: Component, node: Node) -> dict[str, object]:
     actions = ["compute"] if isinstance(node, Compute) else ["read", "write", "update"]
     if isinstance(node, Storage) and node.edram:
         actions.append("refresh")
-    yield f"  required_actions: [{', '.join([*actions, 'leak'])}]"
-    yield "  attributes:"
-    for name, value in component.attributes.items():
-        # In quotes if it is text: Accelergy evaluates what is not.
-        yield f"    {name}: {json.dumps(value)}"
+    return {
+        "name": f"{component.name}[1..{component.instances}]",
+        "class": component.class_name,
+        **({"subclass": component.subclass} if component.subclass else {}),
+        "required_actions": [*actions, "leak"],
+        "attributes": {name: _literal(value) for name, value in component.attributes.items()},
+    }
+
+
+def _literal(value: object) -> object:
+    """In quotes if it is text: Accelergy evaluates what is not."""
+    return Quoted(value) if isinstance(value, str) else value
 
 
 def _classes(tree: YamlNode) -> Iterator[YamlNode]:

@@ -13,6 +13,7 @@ from camel_plugin.engine.accelforge import AccelForgeEngine
 from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
 from camel_plugin.errors import EngineError
 from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.files.yaml_source import load_yaml_text
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Dataspace, Problem
 from camel_plugin.spec.task import Task
@@ -184,11 +185,13 @@ def test_what_a_specification_says_of_camel():
         ),
     )
     text = write_specification(Task(load_machine("camel"), conv, {"Inputs": "act_edram"}))
-    memories = {part.split()[0]: part for part in text.split("name: ") if "tensors:" in part}
-    assert "keep: Weights | Outputs, may_keep: Nothing" in memories["dram"]
-    assert "keep: Inputs | Outputs, may_keep: Nothing" in memories["act_edram"]
+    nodes = {node["name"]: node for node in load_yaml_text(text, "specification").plain()["arch"]["nodes"]}
+    assert nodes["dram"]["tensors"] == {"keep": "Weights | Outputs", "may_keep": "Nothing"}
+    assert nodes["act_edram"]["tensors"] == {"keep": "Inputs | Outputs", "may_keep": "Nothing"}
     # Lanes only reduce.
-    assert "name: lane_y, fanout: 9, loop_bounds: [{expression: over_M | over_P, operator: '==', value: 1}]" in text
+    (lane,) = nodes["lane"]["spatial"]
+    assert lane["loop_bounds"] == [{"expression": "over_M | over_P", "operator": "==", "value": 1}]
+    assert (lane["name"], lane["fanout"]) == ("lane_y", 9)
     assert "INPUTS1: 2 * over_P" in text
 
 

@@ -20,10 +20,10 @@ architecture:
 
 def test_lines_tags_and_fields():
     tree = load_yaml_text(TEXT, "a.yaml")
-    assert tree.line_of(["architecture"]) == 1
-    assert tree.line_of(["architecture", "nodes", 0, "name"]) == 5
-    assert tree.line_of(["architecture", "nodes", 0, "attributes", "technology"]) == 6
-    assert tree.line_of(["architecture", "nodes", 9]) == 3
+    assert tree.at(["architecture"]).line == 1
+    assert tree.at(["architecture", "nodes", 0, "name"]).line == 5
+    assert tree.at(["architecture", "nodes", 0, "attributes", "technology"]).line == 6
+    assert tree.at(["architecture", "nodes", 9]).line == 3
     nodes = tree.at(["architecture", "nodes"]).value
     assert [node.tag for node in nodes] == ["Container", "Nothing"]
     assert nodes[0].at(["attributes", "technology"]).quoted
