@@ -43,9 +43,10 @@ def map_command(
 
     from camel_plugin.cli.json_output import infeasible_as_json, print_json
     from camel_plugin.cli.model import arch_sources, print_evaluation
+    from camel_plugin.components.resolve import read_machine
     from camel_plugin.engine.native import NativeEngine
     from camel_plugin.engine.padded import map_padded
-    from camel_plugin.files.v04 import read_machine, read_problem, write_mapping
+    from camel_plugin.files.v04 import read_problem, write_mapping
     from camel_plugin.files.v04.problem_file import write_problem
     from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties

@@ -62,9 +62,10 @@ def model_command(
     Refresh of tiles that pass through eDRAM stands beside them.
     """
     from camel_plugin.cli.json_output import print_json
+    from camel_plugin.components.resolve import read_machine
     from camel_plugin.engine.native.model import evaluate
     from camel_plugin.engine.native.model_rules import ModelRules
-    from camel_plugin.files.v04 import read_machine, read_mapping, read_problem
+    from camel_plugin.files.v04 import read_mapping, read_problem
     from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties
     from camel_plugin.spec.task import Task

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from camel_plugin import resources
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import InputError, SpecError
 from camel_plugin.files.machine_file import MachineFile, is_machine_file, read_machine_file
 from camel_plugin.files.parameters import Parameter
 from camel_plugin.files.render import render
-from camel_plugin.files.v04.reader import read_machine
 from camel_plugin.files.yaml_source import load_yaml
 from camel_plugin.spec.machine import Machine
 

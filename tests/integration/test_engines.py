@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.engine.protocol import Engine
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError
-from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.files.v04 import read_problem
 from camel_plugin.plugins import load, registered
 from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.machine import Fanout, Storage

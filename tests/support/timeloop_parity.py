@@ -2,7 +2,8 @@
 
 import pytest
 
-from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.components.resolve import read_machine
+from camel_plugin.files.v04 import read_problem
 
 COUNTS = ("utilized_capacity", "reads", "fills", "updates", "temporal_reductions")
 

@@ -3,6 +3,5 @@
 from camel_plugin.files.v04.ert import write_ert
 from camel_plugin.files.v04.mapping_file import read_mapping, write_mapping
 from camel_plugin.files.v04.problem_file import read_problem, write_problem
-from camel_plugin.files.v04.reader import read_machine
 
-__all__ = ["read_machine", "read_mapping", "read_problem", "write_ert", "write_mapping", "write_problem"]
+__all__ = ["read_mapping", "read_problem", "write_ert", "write_mapping", "write_problem"]

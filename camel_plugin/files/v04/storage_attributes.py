@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from camel_plugin.errors import SpecError
 from camel_plugin.files.schema import as_integer, as_number, misspelt
 from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.spec.machine import Storage
 
 _READ = ("width", "datawidth", "depth", "entries", "sizeKB", "block_size", "cluster_size")
 _BANDWIDTH = ("read_bandwidth", "write_bandwidth")
-_NEUTRAL: Mapping[str, tuple[Any, str]] = {
+_NEUTRAL: Mapping[str, tuple[object, str]] = {
     "multiple_buffering": (1, "multiple buffering is not modelled; divide the depth by it"),
     "min_utilization": (0, "a minimum utilization is not modelled"),
     "shared_bandwidth": (
@@ -31,50 +30,45 @@ _NEUTRAL: Mapping[str, tuple[Any, str]] = {
 _KNOWN = (*_READ, *_BANDWIDTH, *_NEUTRAL, "row_bits", "temperature", "technology", "global_cycle_seconds")
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Fields of :class:`camel_plugin.spec.machine.Storage` of the same names."""
-
-    width_bits: int
-    datawidth_bits: int
-    depth: int | None
-    cluster_size: int
-    row_bits: float
-    read_bandwidth: float | None
-    write_bandwidth: float | None
-
-
-def geometry(node: YamlNode, attributes: Mapping[str, Any], *, is_dram: bool) -> Geometry:
-    """Check and convert the attributes of a storage component; their meaning is Timeloop's.
+def read_storage(
+    node: YamlNode, name: str, class_name: str, technology: str, attributes: Mapping[str, object]
+) -> Storage:
+    """A storage component with its size and bandwidth; the meaning of its attributes is Timeloop's.
 
     Args:
         node: the component, for messages.
+        name: of the storage.
+        class_name: Timeloop class; DRAM may leave its depth out, which makes it unlimited.
+        technology: see :class:`Storage`.
         attributes: evaluated, inherited ones included.
-        is_dram: DRAM may leave its depth out, which makes it unlimited.
 
     Raises:
         SpecError: missing, misspelt, out of range, or not modelled.
     """
+    is_dram = "DRAM" in class_name
     _refuse(node, attributes)
     width = _integer(node, attributes, "width")
     datawidth = _integer(node, attributes, "datawidth")
     cluster = _cluster(node, attributes, width, datawidth)
     if is_dram and cluster != 1:
         raise _at(node, "cluster_size").error("DRAM cannot be clustered", value=cluster)
-    row_bits = as_number(attributes["row_bits"], _at(node, "row_bits"), above=0) if "row_bits" in attributes else 0.0
     block = width // (datawidth * cluster)
-    return Geometry(
-        width_bits=width,
-        datawidth_bits=datawidth,
-        depth=_depth(node, attributes, block, datawidth, optional=is_dram),
-        cluster_size=cluster,
-        row_bits=row_bits,
-        read_bandwidth=_bandwidth(node, attributes, "read_bandwidth"),
-        write_bandwidth=_bandwidth(node, attributes, "write_bandwidth"),
+    return Storage(
+        name,
+        class_name,
+        technology,
+        width,
+        datawidth,
+        _depth(node, attributes, block, datawidth, optional=is_dram),
+        cluster,
+        as_number(attributes["row_bits"], _at(node, "row_bits"), above=0) if "row_bits" in attributes else 0.0,
+        _bandwidth(node, attributes, "read_bandwidth"),
+        _bandwidth(node, attributes, "write_bandwidth"),
+        is_dram=is_dram,
     )
 
 
-def _refuse(node: YamlNode, attributes: Mapping[str, Any]) -> None:
+def _refuse(node: YamlNode, attributes: Mapping[str, object]) -> None:
     for key, (neutral, reason) in _NEUTRAL.items():
         if attributes.get(key) not in (None, neutral):
             raise _at(node, key).error(reason, value=attributes[key])
@@ -84,7 +78,7 @@ def _refuse(node: YamlNode, attributes: Mapping[str, Any]) -> None:
             raise child.error("unknown attribute", value=key, suggestion=f"did you mean {close!r}?")
 
 
-def _cluster(node: YamlNode, attributes: Mapping[str, Any], width: int, datawidth: int) -> int:
+def _cluster(node: YamlNode, attributes: Mapping[str, object], width: int, datawidth: int) -> int:
     """Timeloop's rule: block_size * cluster_size * datawidth = width, either may be left out."""
     block = _integer(node, attributes, "block_size") if attributes.get("block_size") is not None else None
     cluster = _integer(node, attributes, "cluster_size") if attributes.get("cluster_size") is not None else None
@@ -98,7 +92,7 @@ def _cluster(node: YamlNode, attributes: Mapping[str, Any], width: int, datawidt
 
 
 def _depth(
-    node: YamlNode, attributes: Mapping[str, Any], block_words: int, datawidth: int, *, optional: bool
+    node: YamlNode, attributes: Mapping[str, object], block_words: int, datawidth: int, *, optional: bool
 ) -> int | None:
     given = [key for key in ("depth", "entries", "sizeKB") if attributes.get(key) is not None]
     if len(given) > 1:
@@ -117,12 +111,12 @@ def _depth(
     return words // block_words
 
 
-def _bandwidth(node: YamlNode, attributes: Mapping[str, Any], key: str) -> float | None:
+def _bandwidth(node: YamlNode, attributes: Mapping[str, object], key: str) -> float | None:
     value = attributes.get(key)
     return None if value is None or value == float("inf") else as_number(value, _at(node, key), above=0)
 
 
-def _integer(node: YamlNode, attributes: Mapping[str, Any], key: str) -> int:
+def _integer(node: YamlNode, attributes: Mapping[str, object], key: str) -> int:
     if attributes.get(key) is None:
         raise _missing(node, key)
     return as_integer(attributes[key], _at(node, key), minimum=1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from camel_plugin.files.v04.reader import Component, read_components
+from camel_plugin.files.v04.reader import Component, read_architecture
 from camel_plugin.files.yaml_source import YamlNode, joined, load_yaml_text
 from camel_plugin.files.yaml_text import Quoted, dump_yaml
-from camel_plugin.spec.machine import Compute, Machine, Node, Storage
+from camel_plugin.spec.machine import Compute, Machine, Storage
 
 VERSION = "0.4"
 
@@ -19,7 +19,8 @@ def write_accelergy(machine: Machine) -> str:
     Timeloop's architectures have nodes, of which only its front end can make the subtree that Accelergy wants.
     Compound classes go along as they are.
     """
-    components = read_components([(machine.name, machine.yaml)])
+    nodes = read_architecture([(machine.name, machine.yaml)]).nodes
+    components = [each for each in nodes if isinstance(each, Component)]
     subtree = {
         "name": machine.name,
         # Accelergy asks for these at the top even where every component has its own.
@@ -27,20 +28,22 @@ def write_accelergy(machine: Machine) -> str:
             "global_cycle_seconds": machine.cycle_s,
             "technology": _literal(components[-1].attributes.get("technology")),
         },
-        "local": [_component(component, machine.node(component.name)) for component in components],
+        "local": [_component(component, machine) for component in components],
     }
     classes = list(_classes(load_yaml_text(machine.yaml, machine.name)))
     architecture = dump_yaml({"architecture": {"version": Quoted(VERSION), "subtree": [subtree]}}, parts=6)
     return architecture + (dump_yaml(joined(classes), parts=100) if classes else "")
 
 
-def _component(component: Component, node: Node) -> dict[str, object]:
+def _component(component: Component, machine: Machine) -> dict[str, object]:
+    assert component.unit is not None
+    node = machine.node(component.unit.name)
     actions = ["compute"] if isinstance(node, Compute) else ["read", "write", "update"]
     if isinstance(node, Storage) and node.edram:
         actions.append("refresh")
     return {
-        "name": f"{component.name}[1..{component.instances}]",
-        "class": component.class_name,
+        "name": f"{node.name}[1..{machine.instances(node.name)}]",
+        "class": component.unit.class_name,
         **({"subclass": component.subclass} if component.subclass else {}),
         "required_actions": [*actions, "leak"],
         "attributes": {name: _literal(value) for name, value in component.attributes.items()},

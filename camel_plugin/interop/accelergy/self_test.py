@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import EngineError
-from camel_plugin.files.v04 import read_machine
 from camel_plugin.interop.accelergy.architecture import write_accelergy
 from camel_plugin.spec.machine import Machine
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from camel_plugin.cli import doctor
 from camel_plugin.cli.doctor import doctor_command
-from camel_plugin.files.v04 import read_machine
+from camel_plugin.components.resolve import read_machine
 
 READ_PJ = 1e12 * read_machine(
     [

@@ -6,8 +6,8 @@ import pytest
 from v04_cases import ARCH, fake_estimate
 
 from camel_plugin import components
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import SpecError
-from camel_plugin.files.v04 import read_machine
 
 CLASSES = """\
 compound_components:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from camel_plugin.components.machines import load_machine
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.engine import accelforge
 from camel_plugin.engine.accelforge import AccelForgeEngine
 from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
 from camel_plugin.errors import EngineError
-from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.files.v04 import read_problem
 from camel_plugin.files.yaml_source import load_yaml_text
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Dataspace, Problem

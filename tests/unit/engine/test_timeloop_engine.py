@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.engine.timeloop import TimeloopEngine, process, tools
 from camel_plugin.errors import EngineError, InfeasibleError
-from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.files.v04 import read_problem
 from camel_plugin.spec.machine import FactorBound, LoopConstraints, Storage
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.task import Task

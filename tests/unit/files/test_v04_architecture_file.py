@@ -7,7 +7,8 @@ import pytest
 import timeloop_cases
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.files.v04 import read_machine, write_ert
+from camel_plugin.components.resolve import read_machine
+from camel_plugin.files.v04 import write_ert
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.yaml_source import load_yaml_text
 from camel_plugin.spec.machine import Compute, FactorBound, Fanout, LoopConstraints, Machine, Storage, StorageEnergy

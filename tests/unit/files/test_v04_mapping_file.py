@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from v04_cases import ARCH, MAPPING, PROBLEM, fake_estimate
 
 from camel_plugin import components
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import SpecError
-from camel_plugin.files.v04 import read_machine, read_mapping, read_problem, write_mapping
+from camel_plugin.files.v04 import read_mapping, read_problem, write_mapping
 from camel_plugin.spec.machine import Fanout, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 

@@ -7,8 +7,9 @@ import pytest
 from v04_cases import ARCH, PROBLEM, fake_estimate
 
 from camel_plugin import components
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import SpecError
-from camel_plugin.files.v04 import read_machine, write_ert
+from camel_plugin.files.v04 import write_ert
 from camel_plugin.spec.machine import Compute, FactorBound, Fanout, Storage, StorageEnergy, VectorUnit
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "timeloop" / "arch"

@@ -4,9 +4,10 @@ import pytest
 from v04_cases import ARCH, MAPPING, PROBLEM, fake_estimate
 
 from camel_plugin import components
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import SpecError
 from camel_plugin.files.templating import load_specification
-from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.files.v04 import read_problem
 
 TOP = """\
 {{ add_to_path('parts') }}

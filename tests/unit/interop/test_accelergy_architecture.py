@@ -3,7 +3,7 @@
 import pytest
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.files.v04 import read_machine
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.files.yaml_source import load_yaml_text
 from camel_plugin.interop.accelergy.architecture import write_accelergy
 from camel_plugin.spec.machine import Compute, Storage

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from camel_plugin.components.machines import load_machine
+from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import InputError
-from camel_plugin.files.v04 import read_machine, read_problem
+from camel_plugin.files.v04 import read_problem
 from camel_plugin.interop.timeloop_kit import timeloop_files
 from camel_plugin.schedule.formats import in_words
 from camel_plugin.schedule.order import ORDERS, ordered

@@ -1,0 +1,97 @@
+"""A machine of what Timeloop v0.4 files say: every component gets its energies, leakage, area and cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from camel_plugin.components.compound import estimate_component
+from camel_plugin.components.constant import ComponentCost
+from camel_plugin.files.specification import Source
+from camel_plugin.files.v04 import ert as ert_file
+from camel_plugin.files.v04.reader import Architecture, Component, read_architecture
+from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.spec.machine import Fanout, Machine, Node, Storage, StorageEnergy, VectorUnit
+from camel_plugin.spec.problem import Problem
+
+
+def read_machine(
+    sources: Sequence[Source], *, ert: Path | None = None, name: str | None = None, problem: Problem | None = None
+) -> Machine:
+    """The machine that Timeloop v0.4 files describe.
+
+    Args:
+        sources: files, or (label, text) pairs; merged as Timeloop's front end merges them.
+        ert: energies in Accelergy's ERT.yaml form; the components in it are not estimated.
+        name: of the machine; by default that of the first file with an architecture.
+        problem: see :func:`camel_plugin.files.v04.reader.read_architecture`.
+
+    Raises:
+        SpecError: with file, line, field, value and the nearest valid name.
+    """
+    architecture = read_architecture(sources, problem)
+    resolver = _Resolver(architecture, ert_file.read_ert(ert) if ert else {})
+    vector = resolver.vector()
+    nodes = tuple(each if isinstance(each, Fanout) else resolver.unit(each) for each in architecture.nodes)
+    return Machine(
+        name=name or architecture.name,
+        nodes=nodes,
+        cycle_s=architecture.cycle_s,
+        temperature_C=architecture.temperature_C,
+        vector=vector,
+        yaml=architecture.yaml,
+        unconfirmed=tuple(dict.fromkeys((*resolver.unconfirmed, *architecture.unconfirmed))),
+    )
+
+
+class _Resolver:
+    """Prices components and collects what their prices assume."""
+
+    def __init__(self, architecture: Architecture, ert: Mapping[str, tuple[ert_file.Table, YamlNode]]) -> None:
+        self.architecture = architecture
+        self.ert = ert
+        self.unconfirmed: list[str] = []
+
+    def vector(self) -> VectorUnit | None:
+        """The vector unit."""
+        if self.architecture.vector is None:
+            return None
+        component, lanes = self.architecture.vector
+        cost = self._estimate("vector unit", component, component.attributes)
+        return VectorUnit(lanes, ert_file.energy(cost.actions_J, ("compute",), component.node))
+
+    def unit(self, component: Component) -> Node:
+        """A storage or compute unit: the ERT's energies if it has the component, else those of the estimator."""
+        unit = component.unit
+        assert unit is not None
+        in_ert = unit.name in self.ert
+        is_edram = isinstance(unit, Storage) and unit.technology == "edram"
+        cost = None
+        if not in_ert or is_edram:
+            timed = {"global_cycle_seconds": component.cycle_s, **component.attributes}
+            cost = self._estimate(unit.name, component, timed)
+        if in_ert:
+            table, place = self.ert[unit.name]
+            leakage_J = table.get("leak", 0.0)
+        else:
+            assert cost is not None
+            table, place, leakage_J = cost.actions_J, component.node, cost.leakage_W * component.cycle_s
+        area_m2 = cost.area_m2 * component.area_scale if cost else 0.0
+
+        def energy_J(names: tuple[str, ...]) -> float:
+            return ert_file.energy(table, names, place) * component.energy_scale
+
+        leakage_J *= component.energy_scale
+        if not isinstance(unit, Storage):
+            return replace(
+                unit, energy_J=energy_J(ert_file.COMPUTE), leakage_W=leakage_J / component.cycle_s, area_m2=area_m2
+            )
+        read, write, update = (energy_J(names) for names in (ert_file.READ, ert_file.WRITE, ert_file.UPDATE))
+        cells = cost.edram if cost and is_edram else None
+        return replace(unit, energy=StorageEnergy(read, write, update, leakage_J), area_m2=area_m2, edram=cells)
+
+    def _estimate(self, name: str, component: Component, attributes: Mapping[str, object]) -> ComponentCost:
+        cost = estimate_component(component.kind, attributes, self.architecture.classes, component.node)
+        self.unconfirmed += [f"{name}: {note}" for note in cost.unconfirmed]
+        return cost
