@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from camel_plugin import resources
-from camel_plugin.errors import InputError, SpecError, UnknownNameError
+from camel_plugin.errors import SpecError, UnknownNameError
 from camel_plugin.files.parameters import Declaration, Layer, Parameter, resolve
+from camel_plugin.files.validated import explained
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
 
 
@@ -165,14 +166,4 @@ def _validated(model: type[Model], node: YamlNode) -> Model:
     try:
         return model.model_validate(node.plain())
     except ValidationError as error:
-        raise _explained(model, node, error) from error
-
-
-def _explained(model: type[BaseModel], node: YamlNode, error: ValidationError) -> InputError:
-    first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
-    where = node.at([name])
-    if first["type"] == "extra_forbidden":
-        return UnknownNameError("field", name, model.model_fields, file=where.file, line=where.line, field=where.field)
-    message = first["msg"].removeprefix("Input ")
-    return where.error(message[0].lower() + message[1:], value=where.plain())
+        raise explained(error, node, model) from error

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from camel_plugin.errors import InputError, SpecError, UnknownNameError, WorkloadError
+from camel_plugin.errors import InputError, SpecError, WorkloadError
 from camel_plugin.files.recipe_text import FIELD, recipe_values, training_model
+from camel_plugin.files.validated import explained
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.recipe import RECIPE_FIELDS, Recipe
@@ -93,7 +94,7 @@ def read_network_file(path: Path) -> NetworkFile:
     try:
         content = _NetworkFile.model_validate(root.plain())
     except ValidationError as error:
-        raise _located(error, root) from error
+        raise explained(error, root, _NetworkFile, WorkloadError) from error
     try:
         recipe = Recipe.of({"batch": content.batch, **recipe_values(content.training)})
     except InputError as error:
@@ -112,19 +113,4 @@ def read_network_file(path: Path) -> NetworkFile:
         else tuple(inputs),
         content.input_type,
         recipe,
-    )
-
-
-def _located(error: ValidationError, root: YamlNode) -> WorkloadError | UnknownNameError:
-    """The first complaint of pydantic, with the line it is about."""
-    first = error.errors()[0]
-    location = first["loc"]
-    field = ".".join(map(str, location)) or None
-    line = root.at(location).line
-    if first["type"] == "extra_forbidden":
-        model = training_model() if location[0] == FIELD else _NetworkFile
-        return UnknownNameError("field", str(location[-1]), model.model_fields, file=root.file, line=line, field=field)
-    value = None if first["type"] == "missing" or not location else first["input"]
-    return WorkloadError(
-        first["msg"].removeprefix("Value error, "), file=root.file, line=line, field=field, value=value
     )

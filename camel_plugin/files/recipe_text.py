@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, create_model
 
 from camel_plugin.errors import InputError, UnknownNameError
+from camel_plugin.files.validated import explained
+from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.recipe import RECIPE_FIELDS, Recipe
 
 FIELD = "training"
@@ -76,5 +78,5 @@ def read_training(settings: Mapping[str, object]) -> dict[str, object]:
     try:
         return recipe_values(training_model().model_validate(given, strict=False))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(first["msg"], field=f"{FIELD}.{first['loc'][0]}", value=first["input"]) from None
+        found = explained(error, YamlNode(None, "", 0, FIELD), training_model(), InputError)
+        raise found.placed(field=found.field) from None

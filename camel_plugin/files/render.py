@@ -10,11 +10,11 @@ from pathlib import Path
 
 import jinja2
 from jinja2 import meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from camel_plugin import resources
 from camel_plugin.errors import InputError, SpecError, UnknownNameError, nearest
 from camel_plugin.files.machine_file import MachineFile
+from camel_plugin.files.sandbox import environment
 
 
 def render(machine: MachineFile) -> str:
@@ -30,11 +30,12 @@ def render(machine: MachineFile) -> str:
         UnknownNameError: a parameter that the template does not use.
     """
     roots = [machine.folder, *(folder / "templates" for folder in resources.folders("arch_specs"))]
-    environment = _environment(roots)
+    jinja = environment(_Loader([str(root) for root in roots]), finalize=_yaml_scalar)
+    jinja.filters["quoted"] = _quoted
     values = {name: parameter.value for name, parameter in machine.parameters.items()}
     try:
-        template = environment.get_template(machine.template)
-        _refuse_unused(machine, environment)
+        template = jinja.get_template(machine.template)
+        _refuse_unused(machine, jinja)
         return template.render(values)
     except InputError:
         raise
@@ -63,20 +64,6 @@ class _Loader(jinja2.FileSystemLoader):
         return source, filename, uptodate
 
 
-def _environment(roots: Sequence[Path]) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        loader=_Loader([str(root) for root in roots]),
-        undefined=jinja2.StrictUndefined,
-        finalize=_yaml_scalar,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["quoted"] = _quoted
-    return environment
-
-
 def _quoted(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
@@ -85,7 +72,7 @@ def _yaml_scalar(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _refuse_unused(machine: MachineFile, environment: jinja2.Environment) -> None:
+def _refuse_unused(machine: MachineFile, loaded: jinja2.Environment) -> None:
     """A parameter that no template reads is a misspelt or forgotten one."""
     used: set[str] = set()
     waiting = [machine.template]
@@ -95,8 +82,8 @@ def _refuse_unused(machine: MachineFile, environment: jinja2.Environment) -> Non
         if name in done:
             continue
         done.add(name)
-        assert environment.loader is not None
-        tree = environment.parse(environment.loader.get_source(environment, name)[0], name)
+        assert loaded.loader is not None
+        tree = loaded.parse(loaded.loader.get_source(loaded, name)[0], name)
         used |= meta.find_undeclared_variables(tree)
         for other in meta.find_referenced_templates(tree):
             if other is None:  # a computed name: what it reads cannot be known

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from jinja2 import StrictUndefined, TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import TemplateSyntaxError
 
 from camel_plugin.errors import SpecError
+from camel_plugin.files.sandbox import environment
 from camel_plugin.files.yaml_source import YamlNode, load_yaml_text, read_text
 
 _DEPTH = 16
@@ -46,11 +46,11 @@ class _Template:
         self.included: dict[str, YamlNode] = {}
 
     def render(self, text: str) -> str:
-        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        jinja = environment(trim=False)
         for function in ("add_to_path", "cwd", "find_path", "include", "include_all", "include_text", "path_exists"):
-            environment.globals[function] = getattr(self, function)
+            jinja.globals[function] = getattr(self, function)
         try:
-            return environment.from_string(text).render()
+            return jinja.from_string(text).render()
         except TemplateSyntaxError as error:
             raise SpecError(f"broken template: {error.message}", file=self.name, line=error.lineno) from error
         except SpecError:

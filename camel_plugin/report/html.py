@@ -20,29 +20,32 @@ _LIFETIMES = 20
 
 def render(result: StepResult) -> str:
     """The text of the HTML file."""
-    from jinja2 import Environment, StrictUndefined
+    from camel_plugin.files.sandbox import environment
 
     template = resources.files("camel_plugin.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     step, machines = summary.passes(result), summary.machines(result)
-    return environment.from_string(template).render(
-        result=result,
-        how=summary.how(result),
-        warnings=summary.warnings(result),
-        tiles=_tiles(result),
-        bounds=summary.bounds(result),
-        legend=[(columns(Totals)[part].head, PART_COLOURS[part]) for part in ENERGY_PARTS],
-        passes=views.passes(result),
-        pass_bars=_bars([name for name, _ in step], [totals.parts_J for _, totals in step]),
-        machines=views.machines(result),
-        machine_bars=_bars([label for label, _ in machines], [machine.totals.parts_J for _, machine in machines]),
-        areas=[(label, quantity(machine.area_m2, "m2")) for label, machine in machines],
-        retentions=summary.retentions(result),
-        lifetimes=views.lifetimes(result, count=_LIFETIMES),
-        operations=views.operations(result),
-        remarks=summary.remarks(result),
-        coverage=asdict(result.coverage),
-        settings=[(key, _setting(value)) for key, value in summary.settings(result).items()],
+    return (
+        environment(autoescape=True)
+        .from_string(template)
+        .render(
+            result=result,
+            how=summary.how(result),
+            warnings=summary.warnings(result),
+            tiles=_tiles(result),
+            bounds=summary.bounds(result),
+            legend=[(columns(Totals)[part].head, PART_COLOURS[part]) for part in ENERGY_PARTS],
+            passes=views.passes(result),
+            pass_bars=_bars([name for name, _ in step], [totals.parts_J for _, totals in step]),
+            machines=views.machines(result),
+            machine_bars=_bars([label for label, _ in machines], [machine.totals.parts_J for _, machine in machines]),
+            areas=[(label, quantity(machine.area_m2, "m2")) for label, machine in machines],
+            retentions=summary.retentions(result),
+            lifetimes=views.lifetimes(result, count=_LIFETIMES),
+            operations=views.operations(result),
+            remarks=summary.remarks(result),
+            coverage=asdict(result.coverage),
+            settings=[(key, _setting(value)) for key, value in summary.settings(result).items()],
+        )
     )
 
 

@@ -1,0 +1,34 @@
+"""The one Jinja environment: templates of machines, of v0.4 files and of reports run in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jinja2 import BaseLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+def environment(
+    loader: BaseLoader | None = None,
+    *,
+    trim: bool = True,
+    autoescape: bool = False,
+    finalize: Callable[[object], object] | None = None,
+) -> ImmutableSandboxedEnvironment:
+    """An environment in which an unknown name is an error and nothing outside can be reached or changed.
+
+    Args:
+        loader: of templates by name.
+        trim: lines of statements leave no empty lines behind, at the price of the line numbers.
+        autoescape: for HTML.
+        finalize: what is written in the place of a value.
+    """
+    return ImmutableSandboxedEnvironment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=autoescape,
+        finalize=finalize,
+        trim_blocks=trim,
+        lstrip_blocks=trim,
+        keep_trailing_newline=True,
+    )
