@@ -32,20 +32,20 @@ def source_digest(folder: Path) -> str:
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 
-def adapter(kind: type) -> TypeAdapter[Any]:
+def adapter(kind: type[T]) -> TypeAdapter[T]:
     """Reads and writes dataclasses of type ``kind`` as plain data; made once, which takes a while."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
 
 
-def content_key(*parts: Any) -> str:
+def content_key(*parts: object) -> str:
     """SHA-256 of the content of ``parts``: dataclasses by their compared fields, sets sorted, labels left out."""
     text = json.dumps([_plain(part) for part in parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         content = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.compare}
         return {"": type(value).__name__, **content}
@@ -73,12 +73,11 @@ class Cache:
     def get(self, key: str, kind: type[T]) -> T | None:
         """The stored dataclass of type ``kind``, or None."""
         try:
-            found: T = adapter(kind).validate_json((self.folder / f"{key}.json").read_bytes())
-            return found
+            return adapter(kind).validate_json((self.folder / f"{key}.json").read_bytes())
         except (OSError, ValidationError):
             return None
 
-    def put(self, key: str, result: Any) -> None:
+    def put(self, key: str, result: object) -> None:
         """Store a dataclass. A folder that cannot be written makes the cache useless, not the run."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

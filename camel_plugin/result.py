@@ -31,7 +31,7 @@ SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 ENERGY_PARTS = ("compute_J", "dynamic_J", "leakage_J", "refresh_J", "dram_J")
 
 
-def column(head: str, unit: str, meaning: str) -> Any:
+def means(head: str, unit: str, meaning: str) -> object:
     """What stands beside a field: its name in tables, the SI unit (empty for none), what it means."""
     return Field(title=head, description=meaning, json_schema_extra={"unit": unit})
 
@@ -40,11 +40,11 @@ def column(head: str, unit: str, meaning: str) -> Any:
 class LevelTraffic:
     """What one storage level does during an operation, all instances together."""
 
-    read_words: Annotated[float, column("reads", "words", "words read")] = 0.0
-    written_words: Annotated[float, column("writes", "words", "words written (fills and updates)")] = 0.0
-    energy_J: Annotated[float, column("energy", "J", "dynamic energy")] = 0.0
+    read_words: Annotated[float, means("reads", "words", "words read")] = 0.0
+    written_words: Annotated[float, means("writes", "words", "words written (fills and updates)")] = 0.0
+    energy_J: Annotated[float, means("energy", "J", "dynamic energy")] = 0.0
     port_cycles: Annotated[
-        float, column("port", "cycles", "cycles in which an instance's busier port moves words; 0 if unlimited")
+        float, means("port", "cycles", "cycles in which an instance's busier port moves words; 0 if unlimited")
     ] = 0.0
 
 
@@ -52,38 +52,38 @@ class LevelTraffic:
 class OperationCost:
     """ONE run of an operation, refresh left out."""
 
-    cycles: Annotated[int, column("cycles", "cycles", "clock cycles")]
-    latency_s: Annotated[float, column("time", "s", "cycles in seconds")]
-    bound_by: Annotated[str, column("bound by", "", "compute, vector or the slowest storage level")]
-    utilization: Annotated[float, column("utilization", "ratio", "of the MAC units; 0 for a vector operation")]
-    macs: Annotated[int, column("MACs", "MAC", "useful multiply-accumulates")]
-    compute_J: Annotated[float, column("compute", "J", "energy of multiply-accumulates or element operations")]
-    dynamic_J: Annotated[Mapping[str, float], column("on-chip dynamic", "J", "dynamic energy by on-chip level")]
-    dram_J: Annotated[float, column("DRAM", "J", "accesses off chip, and standing power if the machine gives one")]
-    leakage_J: Annotated[float, column("leakage", "J", "of every instance on the chip, used or not")]
-    dram_read_bytes: Annotated[float, column("DRAM reads", "B", "read from DRAM")]
-    dram_written_bytes: Annotated[float, column("DRAM writes", "B", "written to DRAM")]
-    levels: Annotated[Mapping[str, LevelTraffic], column("levels", "", "traffic by storage level, DRAM included")]
-    tiles: Annotated[tuple[TileStay, ...], column("tiles", "", "how long tiles stay; none for vector operations")] = ()
+    cycles: Annotated[int, means("cycles", "cycles", "clock cycles")]
+    latency_s: Annotated[float, means("time", "s", "cycles in seconds")]
+    bound_by: Annotated[str, means("bound by", "", "compute, vector or the slowest storage level")]
+    utilization: Annotated[float, means("utilization", "ratio", "of the MAC units; 0 for a vector operation")]
+    macs: Annotated[int, means("MACs", "MAC", "useful multiply-accumulates")]
+    compute_J: Annotated[float, means("compute", "J", "energy of multiply-accumulates or element operations")]
+    dynamic_J: Annotated[Mapping[str, float], means("on-chip dynamic", "J", "dynamic energy by on-chip level")]
+    dram_J: Annotated[float, means("DRAM", "J", "accesses off chip, and standing power if the machine gives one")]
+    leakage_J: Annotated[float, means("leakage", "J", "of every instance on the chip, used or not")]
+    dram_read_bytes: Annotated[float, means("DRAM reads", "B", "read from DRAM")]
+    dram_written_bytes: Annotated[float, means("DRAM writes", "B", "written to DRAM")]
+    levels: Annotated[Mapping[str, LevelTraffic], means("levels", "", "traffic by storage level, DRAM included")]
+    tiles: Annotated[tuple[TileStay, ...], means("tiles", "", "how long tiles stay; none for vector operations")] = ()
 
 
 @dataclass(frozen=True)
 class OperationRefresh:
     """What refresh adds to ALL runs of an operation."""
 
-    stall_cycles: Annotated[int, column("refresh stalls", "cycles", "cycles that ports wait for refresh")] = 0
-    stall_s: Annotated[float, column("refresh stalls", "s", "stall cycles in seconds")] = 0.0
-    waits_for: Annotated[str, column("waits for", "", "storage level whose ports wait longest, or nothing")] = ""
-    rows: Annotated[Mapping[str, float], column("row refreshes", "count", "row refreshes by eDRAM level")] = field(
+    stall_cycles: Annotated[int, means("refresh stalls", "cycles", "cycles that ports wait for refresh")] = 0
+    stall_s: Annotated[float, means("refresh stalls", "s", "stall cycles in seconds")] = 0.0
+    waits_for: Annotated[str, means("waits for", "", "storage level whose ports wait longest, or nothing")] = ""
+    rows: Annotated[Mapping[str, float], means("row refreshes", "count", "row refreshes by eDRAM level")] = field(
         default_factory=dict
     )
-    energy_J: Annotated[Mapping[str, float], column("refresh", "J", "energy of these by eDRAM level")] = field(
+    energy_J: Annotated[Mapping[str, float], means("refresh", "J", "energy of these by eDRAM level")] = field(
         default_factory=dict
     )
-    leakage_J: Annotated[float, column("leakage", "J", "of the chip while it waits")] = 0.0
-    dram_J: Annotated[float, column("DRAM", "J", "standing energy of DRAM meanwhile")] = 0.0
+    leakage_J: Annotated[float, means("leakage", "J", "of the chip while it waits")] = 0.0
+    dram_J: Annotated[float, means("DRAM", "J", "standing energy of DRAM meanwhile")] = 0.0
     corrupted_share: Annotated[
-        float, column("corrupted", "ratio", "expected share of lost bits among the eDRAM data read, if none restores")
+        float, means("corrupted", "ratio", "expected share of lost bits among the eDRAM data read, if none restores")
     ] = 0.0
 
 
@@ -91,23 +91,23 @@ class OperationRefresh:
 class DataLifetime:
     """How long data of one tensor live in one eDRAM level during or up to the end of an operation."""
 
-    tensor: Annotated[str, column("tensor", "", "its name")]
-    level: Annotated[str, column("level", "", "storage level")]
-    lifetime_s: Annotated[float, column("lifetime", "s", "from write to last read, the longest of its data")]
-    retention_s: Annotated[float, column("retention", "s", "of that level at the machine's temperature and yield")]
-    refreshes: Annotated[int, column("refreshes", "count", "of each of its data meanwhile, if the policy restores")]
-    corrupted_share: Annotated[float, column("corrupted", "ratio", "expected share of its bits lost at the end")]
-    rule: Annotated[str, column("rule", "", "how the lifetime was found: exact, or a bound that is never too short")]
+    tensor: Annotated[str, means("tensor", "", "its name")]
+    level: Annotated[str, means("level", "", "storage level")]
+    lifetime_s: Annotated[float, means("lifetime", "s", "from write to last read, the longest of its data")]
+    retention_s: Annotated[float, means("retention", "s", "of that level at the machine's temperature and yield")]
+    refreshes: Annotated[int, means("refreshes", "count", "of each of its data meanwhile, if the policy restores")]
+    corrupted_share: Annotated[float, means("corrupted", "ratio", "expected share of its bits lost at the end")]
+    rule: Annotated[str, means("rule", "", "how the lifetime was found: exact, or a bound that is never too short")]
 
 
 @dataclass(frozen=True)
 class OperationMapping:
     """How an operation was mapped."""
 
-    text: Annotated[str, column("mapping", "", "the mapping as a Timeloop v0.4 file")]
-    optimality_gap: Annotated[float, column("gap", "ratio", "(value - bound) / value; 0 when proven optimal")]
+    text: Annotated[str, means("mapping", "", "the mapping as a Timeloop v0.4 file")]
+    optimality_gap: Annotated[float, means("gap", "ratio", "(value - bound) / value; 0 when proven optimal")]
     padded: Annotated[
-        Mapping[str, int], column("padded", "", "dimension -> bound that was mapped, where larger than the problem's")
+        Mapping[str, int], means("padded", "", "dimension -> bound that was mapped, where larger than the problem's")
     ] = field(default_factory=dict)
 
 
@@ -115,16 +115,16 @@ class OperationMapping:
 class Totals:
     """What adds up over operations, refresh included."""
 
-    latency_s: Annotated[float, column("time", "s", "time")] = 0.0
-    cycles: Annotated[int, column("cycles", "cycles", "clock cycles, refresh stalls included")] = 0
-    macs: Annotated[int, column("MACs", "MAC", "useful multiply-accumulates")] = 0
-    compute_J: Annotated[float, column("compute", "J", "energy of multiply-accumulates and element operations")] = 0.0
-    dynamic_J: Annotated[float, column("on-chip dynamic", "J", "dynamic energy of all on-chip levels")] = 0.0
-    leakage_J: Annotated[float, column("leakage", "J", "of the whole chip")] = 0.0
-    refresh_J: Annotated[float, column("refresh", "J", "of all eDRAM levels")] = 0.0
-    dram_J: Annotated[float, column("DRAM", "J", "everything off chip")] = 0.0
-    refresh_count: Annotated[float, column("row refreshes", "count", "row refreshes")] = 0.0
-    dram_bytes: Annotated[float, column("DRAM traffic", "B", "moved to and from DRAM")] = 0.0
+    latency_s: Annotated[float, means("time", "s", "time")] = 0.0
+    cycles: Annotated[int, means("cycles", "cycles", "clock cycles, refresh stalls included")] = 0
+    macs: Annotated[int, means("MACs", "MAC", "useful multiply-accumulates")] = 0
+    compute_J: Annotated[float, means("compute", "J", "energy of multiply-accumulates and element operations")] = 0.0
+    dynamic_J: Annotated[float, means("on-chip dynamic", "J", "dynamic energy of all on-chip levels")] = 0.0
+    leakage_J: Annotated[float, means("leakage", "J", "of the whole chip")] = 0.0
+    refresh_J: Annotated[float, means("refresh", "J", "of all eDRAM levels")] = 0.0
+    dram_J: Annotated[float, means("DRAM", "J", "everything off chip")] = 0.0
+    refresh_count: Annotated[float, means("row refreshes", "count", "row refreshes")] = 0.0
+    dram_bytes: Annotated[float, means("DRAM traffic", "B", "moved to and from DRAM")] = 0.0
 
     @computed_field(title="energy", description="sum of the five parts", json_schema_extra={"unit": "J"})
     @property
@@ -147,28 +147,29 @@ class Totals:
     def sum(cls, parts: Iterable[Totals]) -> Totals:
         """Everything added up."""
         every = list(parts)
-        return cls(**{item.name: _sum([getattr(part, item.name) for part in every]) for item in fields(cls)})
+        sums: dict[str, Any] = {item.name: _sum([getattr(part, item.name) for part in every]) for item in fields(cls)}
+        return cls(**sums)
 
 
 @dataclass(frozen=True)
 class OperationResult:
     """One operation of the step."""
 
-    name: Annotated[str, column("operation", "", "its name")]
+    name: Annotated[str, means("operation", "", "its name")]
     pass_: Annotated[
         str,
         Field(serialization_alias="pass"),
-        column("pass", "", "forward, reconstruct, input_grad ..."),
+        means("pass", "", "forward, reconstruct, input_grad ..."),
     ]
-    kind: Annotated[str, column("kind", "", "operator")]
-    partner: Annotated[str | None, column("partner", "", "the forward operation it belongs to")]
-    repeats: Annotated[int, column("runs", "count", "runs in the step")]
-    cost: Annotated[OperationCost, column("cost", "", "of one run, refresh left out")]
-    refresh: Annotated[OperationRefresh, column("refresh", "", "what refresh adds to all runs")]
+    kind: Annotated[str, means("kind", "", "operator")]
+    partner: Annotated[str | None, means("partner", "", "the forward operation it belongs to")]
+    repeats: Annotated[int, means("runs", "count", "runs in the step")]
+    cost: Annotated[OperationCost, means("cost", "", "of one run, refresh left out")]
+    refresh: Annotated[OperationRefresh, means("refresh", "", "what refresh adds to all runs")]
     lifetimes: Annotated[
-        tuple[DataLifetime, ...], column("lifetimes", "", "of tiles in eDRAM, and of resident tensors used last here")
+        tuple[DataLifetime, ...], means("lifetimes", "", "of tiles in eDRAM, and of resident tensors used last here")
     ] = ()
-    mapping: Annotated[OperationMapping | None, column("mapping", "", "None for a vector operation")] = None
+    mapping: Annotated[OperationMapping | None, means("mapping", "", "None for a vector operation")] = None
 
     @computed_field(title="bound by", description="compute, vector, or the storage level it waits for")
     @property
@@ -205,110 +206,110 @@ class OperationResult:
 class TensorResult:
     """One tensor at its home."""
 
-    name: Annotated[str, column("tensor", "", "its name")]
-    kind: Annotated[str, column("kind", "", "activation, weight ...")]
-    bytes: Annotated[float, column("size", "B", "in the precision of its home, one micro-batch")]
-    home: Annotated[str, column("home", "", "storage level where it rests")]
-    produced_by: Annotated[str | None, column("produced by", "", "operation that first writes it; None: was there")]
-    last_used_by: Annotated[str, column("last use", "", "operation that uses it last")]
-    lifetime_s: Annotated[float, column("lifetime", "s", "longest time from a write to the last read before the next")]
-    refreshes: Annotated[int, column("refreshes", "count", "of each of its data meanwhile; 0 outside eDRAM")]
-    rule: Annotated[str, column("rule", "", "how the lifetime was found")]
+    name: Annotated[str, means("tensor", "", "its name")]
+    kind: Annotated[str, means("kind", "", "activation, weight ...")]
+    bytes: Annotated[float, means("size", "B", "in the precision of its home, one micro-batch")]
+    home: Annotated[str, means("home", "", "storage level where it rests")]
+    produced_by: Annotated[str | None, means("produced by", "", "operation that first writes it; None: was there")]
+    last_used_by: Annotated[str, means("last use", "", "operation that uses it last")]
+    lifetime_s: Annotated[float, means("lifetime", "s", "longest time from a write to the last read before the next")]
+    refreshes: Annotated[int, means("refreshes", "count", "of each of its data meanwhile; 0 outside eDRAM")]
+    rule: Annotated[str, means("rule", "", "how the lifetime was found")]
 
 
 @dataclass(frozen=True)
 class LifetimeClass:
     """A class of the histogram of lifetimes."""
 
-    below_retentions: Annotated[float | None, column("below", "retention times", "upper end; None for the last one")]
-    share_of_rows: Annotated[float, column("share", "ratio", "of the rows written that live up to so long")]
+    below_retentions: Annotated[float | None, means("below", "retention times", "upper end; None for the last one")]
+    share_of_rows: Annotated[float, means("share", "ratio", "of the rows written that live up to so long")]
 
 
 @dataclass(frozen=True)
 class Remedy:
     """Data that need refresh, and what would make them need none."""
 
-    tensor: Annotated[str, column("tensor", "", "its name")]
-    resident: Annotated[bool, column("resident", "", "it rests in the level; else its tiles pass through")]
-    spared_J: Annotated[float, column("spared", "J", "accesses to the outermost level that residency saves")]
-    lifetime_s: Annotated[float, column("lifetime", "s", "the longest of its data")]
-    rows: Annotated[int, column("rows", "count", "written in the step")]
-    row_refreshes: Annotated[int, column("row refreshes", "count", "that its data need, floor(lifetime / retention)")]
-    refresh_J: Annotated[float, column("refresh", "J", "energy of these")]
-    temperature_C: Annotated[int | None, column("temperature", "C", "at or below which cells retain as long")]
-    micro_batch: Annotated[int | None, column("micro-batch", "samples", "the largest with which it dies in time")]
-    order: Annotated[str | None, column("order", "", "the first in which it dies in time")]
-    array: Annotated[float | None, column("array", "ratio", "how many times larger the array must be")]
+    tensor: Annotated[str, means("tensor", "", "its name")]
+    resident: Annotated[bool, means("resident", "", "it rests in the level; else its tiles pass through")]
+    spared_J: Annotated[float, means("spared", "J", "accesses to the outermost level that residency saves")]
+    lifetime_s: Annotated[float, means("lifetime", "s", "the longest of its data")]
+    rows: Annotated[int, means("rows", "count", "written in the step")]
+    row_refreshes: Annotated[int, means("row refreshes", "count", "that its data need, floor(lifetime / retention)")]
+    refresh_J: Annotated[float, means("refresh", "J", "energy of these")]
+    temperature_C: Annotated[int | None, means("temperature", "C", "at or below which cells retain as long")]
+    micro_batch: Annotated[int | None, means("micro-batch", "samples", "the largest with which it dies in time")]
+    order: Annotated[str | None, means("order", "", "the first in which it dies in time")]
+    array: Annotated[float | None, means("array", "ratio", "how many times larger the array must be")]
 
 
 @dataclass(frozen=True)
 class LevelLifetimes:
     """Lifetimes in one eDRAM level."""
 
-    level: Annotated[str, column("level", "", "its name")]
-    retention_s: Annotated[float, column("retention", "s", "of its cells")]
-    histogram: Annotated[tuple[LifetimeClass, ...], column("histogram", "", "of the rows written, by lifetime")]
-    outliving: Annotated[tuple[Remedy, ...], column("outliving", "", "what needs refresh, the dearest first")]
+    level: Annotated[str, means("level", "", "its name")]
+    retention_s: Annotated[float, means("retention", "s", "of its cells")]
+    histogram: Annotated[tuple[LifetimeClass, ...], means("histogram", "", "of the rows written, by lifetime")]
+    outliving: Annotated[tuple[Remedy, ...], means("outliving", "", "what needs refresh, the dearest first")]
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Bounds of a planned step in closed form, before any mapping."""
 
-    latency_s: Annotated[float, column("time", "s", "of the step")]
-    energy_J: Annotated[float, column("energy", "J", "of the step, accesses below the homes left out")]
-    dram_bytes: Annotated[float, column("DRAM traffic", "B", "to and from the outermost level")]
+    latency_s: Annotated[float, means("time", "s", "of the step")]
+    energy_J: Annotated[float, means("energy", "J", "of the step, accesses below the homes left out")]
+    dram_bytes: Annotated[float, means("DRAM traffic", "B", "to and from the outermost level")]
 
 
 @dataclass(frozen=True)
 class TriedPlan:
     """A plan that a search looked at."""
 
-    micro_batch: Annotated[int, column("micro-batch", "samples", "samples of one run")]
-    order: Annotated[str, column("order", "", "how far a micro-batch runs before the next one")]
-    estimate: Annotated[Estimate, column("estimate", "", "what it promises")]
-    latency_s: Annotated[float | None, column("time", "s", "that was found, if it was mapped")] = None
-    energy_J: Annotated[float | None, column("energy", "J", "that was found, if it was mapped")] = None
+    micro_batch: Annotated[int, means("micro-batch", "samples", "samples of one run")]
+    order: Annotated[str, means("order", "", "how far a micro-batch runs before the next one")]
+    estimate: Annotated[Estimate, means("estimate", "", "what it promises")]
+    latency_s: Annotated[float | None, means("time", "s", "that was found, if it was mapped")] = None
+    energy_J: Annotated[float | None, means("energy", "J", "that was found, if it was mapped")] = None
 
 
 @dataclass(frozen=True)
 class TimeAndEnergy:
     """Of a sample, an iteration, an epoch, or until the target accuracy."""
 
-    latency_s: Annotated[float, column("time", "s", "time")]
-    energy_J: Annotated[float, column("energy", "J", "energy")]
+    latency_s: Annotated[float, means("time", "s", "time")]
+    energy_J: Annotated[float, means("energy", "J", "energy")]
 
 
 @dataclass(frozen=True)
 class StepResult:
     """What one training step costs on one machine."""
 
-    arch: Annotated[str, column("machine", "", "name of the machine")]
-    net: Annotated[str, column("network", "", "name of the network")]
-    operations: Annotated[tuple[OperationResult, ...], column("operations", "", "in execution order")]
-    tensors: Annotated[tuple[TensorResult, ...], column("tensors", "", "by first use")]
-    coverage: Annotated[Coverage, column("coverage", "", "what became of each operator of the network")]
-    temperature_C: Annotated[float, column("temperature", "C", "of the die")]
-    peak_onchip_bytes: Annotated[float, column("peak on chip", "B", "most bytes of residents at any moment")]
-    area_m2: Annotated[float, column("area", "m2", "of the chip")]
-    lifetimes: Annotated[tuple[LevelLifetimes, ...], column("lifetimes", "", "of each eDRAM level")] = ()
-    unconfirmed: Annotated[tuple[str, ...], column("unconfirmed", "", "assumed constants, with sources")] = ()
-    published: Annotated[str, column("published", "", "what the machine's authors report; no target")] = ""
-    settings: Annotated[Settings, column("settings", "", "of the run")] = field(default_factory=Settings)
-    recipe: Annotated[Recipe, column("recipe", "", "how the network is trained")] = field(default_factory=Recipe)
-    overrides: Annotated[Mapping[str, str | int | float], column("overrides", "", "parameters that were set")] = field(
+    arch: Annotated[str, means("machine", "", "name of the machine")]
+    net: Annotated[str, means("network", "", "name of the network")]
+    operations: Annotated[tuple[OperationResult, ...], means("operations", "", "in execution order")]
+    tensors: Annotated[tuple[TensorResult, ...], means("tensors", "", "by first use")]
+    coverage: Annotated[Coverage, means("coverage", "", "what became of each operator of the network")]
+    temperature_C: Annotated[float, means("temperature", "C", "of the die")]
+    peak_onchip_bytes: Annotated[float, means("peak on chip", "B", "most bytes of residents at any moment")]
+    area_m2: Annotated[float, means("area", "m2", "of the chip")]
+    lifetimes: Annotated[tuple[LevelLifetimes, ...], means("lifetimes", "", "of each eDRAM level")] = ()
+    unconfirmed: Annotated[tuple[str, ...], means("unconfirmed", "", "assumed constants, with sources")] = ()
+    published: Annotated[str, means("published", "", "what the machine's authors report; no target")] = ""
+    settings: Annotated[Settings, means("settings", "", "of the run")] = field(default_factory=Settings)
+    recipe: Annotated[Recipe, means("recipe", "", "how the network is trained")] = field(default_factory=Recipe)
+    overrides: Annotated[Mapping[str, str | int | float], means("overrides", "", "parameters that were set")] = field(
         default_factory=dict
     )
-    versions: Annotated[Mapping[str, str], column("versions", "", "of the tools, and content hashes")] = field(
+    versions: Annotated[Mapping[str, str], means("versions", "", "of the tools, and content hashes")] = field(
         default_factory=dict
     )
-    search: Annotated[tuple[TriedPlan, ...], column("search", "", "plans compared, the most promising first")] = ()
+    search: Annotated[tuple[TriedPlan, ...], means("search", "", "plans compared, the most promising first")] = ()
     mapped_anew: Annotated[
-        tuple[str, ...], column("mapped anew", "", "operations whose given mapping did not fit any more")
+        tuple[str, ...], means("mapped anew", "", "operations whose given mapping did not fit any more")
     ] = ()
-    baselines: Annotated[tuple[StepResult, ...], column("baselines", "", "the same on other machines")] = ()
+    baselines: Annotated[tuple[StepResult, ...], means("baselines", "", "the same on other machines")] = ()
     plan: Annotated[Plan | None, Field(exclude=True)] = field(default=None, compare=False, repr=False)
-    schema: Annotated[Literal[2], column("schema", "", "of this form")] = SCHEMA
+    schema: Annotated[Literal[2], means("schema", "", "of this form")] = SCHEMA
 
     @computed_field(title="totals", description="of the step")
     @cached_property
@@ -328,7 +329,7 @@ class StepResult:
         whole = self.totals
         return {name: TimeAndEnergy(whole.latency_s * n, whole.energy_J * n) for name, n in times.items()}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data, ready for ``json.dumps``."""
         return _plain(StepResult, self)
 
@@ -343,27 +344,27 @@ class StepResult:
 class Infeasible:
     """A result that is none: what does not fit, and by how much."""
 
-    subject: Annotated[str, column("subject", "", "the problem, tensor or level that nothing can hold")]
-    shortfalls: Annotated[tuple[Shortfall, ...], column("shortfalls", "", "every reason found, the tightest first")]
-    infeasible: Annotated[Literal[True], column("infeasible", "", "there is no result")] = True
-    schema: Annotated[Literal[2], column("schema", "", "of this form")] = SCHEMA
+    subject: Annotated[str, means("subject", "", "the problem, tensor or level that nothing can hold")]
+    shortfalls: Annotated[tuple[Shortfall, ...], means("shortfalls", "", "every reason found, the tightest first")]
+    infeasible: Annotated[Literal[True], means("infeasible", "", "there is no result")] = True
+    schema: Annotated[Literal[2], means("schema", "", "of this form")] = SCHEMA
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data, ready for ``json.dumps``."""
         return _plain(Infeasible, self)
 
 
-def _sum(values: Sequence[Any]) -> Any:
+def _sum(values: Sequence[float]) -> float:
     """Of whole numbers exactly, of others without rounding on the way."""
     return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
 
 
-def rows(records: Sequence[OperationResult | TensorResult]) -> list[dict[str, Any]]:
+def rows(records: Sequence[OperationResult | TensorResult]) -> list[dict[str, object]]:
     """Records as rows of a table: their words and numbers, those of ``totals``, and ``part.name`` of other parts."""
     return [_flat(_plain(type(record), record)) for record in records]
 
 
-def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(data: Mapping[str, object]) -> dict[str, object]:
     found = {name: value for name, value in data.items() if not isinstance(value, dict | list)}
     for part, values in data.items():
         for name, value in values.items() if isinstance(values, dict) else ():
@@ -372,13 +373,13 @@ def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _plain(kind: type, record: object) -> dict[str, Any]:
-    data: dict[str, Any] = TypeAdapter[object](kind).dump_python(record, mode="json", by_alias=True)
+def _plain(kind: type, record: object) -> dict[str, object]:
+    data: dict[str, object] = TypeAdapter[object](kind).dump_python(record, mode="json", by_alias=True)
     return data
 
 
 @dataclass(frozen=True)
-class Column:
+class Meaning:
     """What stands beside a field.
 
     Attributes:
@@ -393,17 +394,17 @@ class Column:
 
 
 @cache
-def columns(kind: type) -> dict[str, Column]:
+def meanings(kind: type) -> dict[str, Meaning]:
     """Field of a record of this family, as it is named in JSON -> what stands beside it."""
     found = TypeAdapter(kind).json_schema(mode="serialization", by_alias=True)
     fields_of = found.get("properties") or found["$defs"][kind.__name__]["properties"]
     return {
-        name: Column(each.get("title", name), each.get("unit", ""), each.get("description", ""))
+        name: Meaning(each.get("title", name), each.get("unit", ""), each.get("description", ""))
         for name, each in fields_of.items()
     }
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """The JSON schema of a result, or of an infeasible one."""
     return TypeAdapter(StepResult | Infeasible).json_schema(mode="serialization", by_alias=True)
 

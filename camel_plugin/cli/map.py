@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -92,7 +92,7 @@ def map_command(
     )
 
 
-def map_json(result: MapResult, mapping: str) -> dict[str, Any]:
+def map_json(result: MapResult, mapping: str) -> dict[str, object]:
     """A mapper's result as JSON: the evaluation, ``mapping`` as the text of a v0.4 file, and how good it is."""
     from camel_plugin.cli.model import evaluation_json
 

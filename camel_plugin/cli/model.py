@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -101,7 +101,7 @@ def arch_sources(paths: Sequence[Path]) -> list[Source]:
     return sources
 
 
-def evaluation_json(result: Evaluation) -> dict[str, Any]:
+def evaluation_json(result: Evaluation) -> dict[str, object]:
     """An evaluation as JSON: energies in J, counts in words per instance."""
     return {
         "cycles": result.cycles,

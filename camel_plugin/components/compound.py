@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from camel_plugin import components
 from camel_plugin.components.constant import ComponentCost
@@ -23,7 +22,7 @@ _MAX_DEPTH = 16
 
 
 def estimate_component(
-    kind: str, attributes: Mapping[str, Any], classes: Mapping[str, YamlNode], node: YamlNode
+    kind: str, attributes: Mapping[str, object], classes: Mapping[str, YamlNode], node: YamlNode
 ) -> ComponentCost:
     """Cost of one instance.
 
@@ -40,7 +39,11 @@ def estimate_component(
 
 
 def _estimate(
-    kind: str, attributes: Mapping[str, Any], classes: Mapping[str, YamlNode], node: YamlNode, inside: tuple[str, ...]
+    kind: str,
+    attributes: Mapping[str, object],
+    classes: Mapping[str, YamlNode],
+    node: YamlNode,
+    inside: tuple[str, ...],
 ) -> ComponentCost:
     if kind in classes:
         if kind in inside or len(inside) > _MAX_DEPTH:
@@ -88,7 +91,7 @@ class _Compound:
     def __init__(
         self,
         definition: YamlNode,
-        attributes: Mapping[str, Any],
+        attributes: Mapping[str, object],
         classes: Mapping[str, YamlNode],
         user: YamlNode,
         inside: tuple[str, ...],
@@ -121,7 +124,7 @@ class _Compound:
             unconfirmed=tuple(dict.fromkeys(note for part in parts for note in part.cost.unconfirmed)),
         )
 
-    def _attributes(self, given: Mapping[str, Any], user: YamlNode) -> dict[str, Any]:
+    def _attributes(self, given: Mapping[str, object], user: YamlNode) -> dict[str, object]:
         """Defaults of the class, overridden by the user's attributes; a default may use earlier ones."""
         names = dict(given)
         if "attributes" in self.sections:

@@ -27,7 +27,6 @@ def read_data(kind: type[T], text: str, name: str) -> T:
     """
     root = load_yaml_text(text, name)
     try:
-        found: T = adapter(kind).validate_python(root.plain())
-        return found
+        return adapter(kind).validate_python(root.plain())
     except ValidationError as error:
         raise explained(error, root) from error

@@ -15,11 +15,11 @@ from typing import Any
 from camel_plugin.errors import nearest
 from camel_plugin.files.yaml_source import YamlNode
 
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+FUNCTIONS: Mapping[str, Callable[..., object]] = {
     **{name: getattr(math, name) for name in ("ceil", "floor", "trunc", "sqrt", "exp", "log", "log2", "log10", "gcd")},
     **{function.__name__: function for function in (abs, bool, float, int, len, max, min, round, str, sum)},
 }
-CONSTANTS: Mapping[str, Any] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
+CONSTANTS: Mapping[str, object] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 
 _MAX_BITS = 4096  # longer integers are typing errors and would only cost time
 _MAX_LENGTH = 2000
@@ -29,7 +29,7 @@ class ExpressionError(ValueError):
     """The text is no expression, or its value does not exist."""
 
 
-def evaluate(text: str, names: Mapping[str, Any]) -> Any:
+def evaluate(text: str, names: Mapping[str, object]) -> object:
     """The value of a Python expression.
 
     Args:
@@ -54,7 +54,7 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Any:
         raise error if isinstance(error, ExpressionError) else ExpressionError(f"has no value: {error}") from error
 
 
-def resolve(node: YamlNode, names: Mapping[str, Any]) -> Any:
+def resolve(node: YamlNode, names: Mapping[str, object]) -> object:
     """The node as plain data, its unquoted texts evaluated; in a mapping, earlier keys are names for later ones.
 
     Raises:
@@ -75,16 +75,16 @@ def resolve(node: YamlNode, names: Mapping[str, Any]) -> Any:
         raise node.error(str(error), value=node.value) from error
 
 
-def _power(base: Any, exponent: Any) -> Any:
+def _power(base: object, exponent: object) -> object:
     if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > _MAX_BITS:
         raise ExpressionError("is too large")
-    value = base**exponent
+    value = operator.pow(base, exponent)
     if isinstance(value, complex):
         raise ExpressionError("has no real value")
     return value
 
 
-_OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
+_OPERATORS: Mapping[type[ast.AST], Callable[..., object]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -107,7 +107,7 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
 _NUMBERS_ONLY = (ast.Mult, ast.Mod, ast.Pow)  # on texts and lists these repeat and format
 
 
-def _walk(node: ast.AST, names: Mapping[str, Any]) -> Any:
+def _walk(node: ast.AST, names: Mapping[str, object]) -> Any:
     match node:
         case ast.Constant(value=None | bool() | int() | float() | str()):
             return node.value
@@ -146,7 +146,7 @@ def _walk(node: ast.AST, names: Mapping[str, Any]) -> Any:
     raise ExpressionError(f"{type(node).__name__} is not allowed in an expression")
 
 
-def _name(name: str, names: Mapping[str, Any], *, builtins: bool = True) -> Any:
+def _name(name: str, names: Mapping[str, object], *, builtins: bool = True) -> object:
     if name in names:
         return names[name]
     if builtins and name in CONSTANTS:
@@ -154,7 +154,7 @@ def _name(name: str, names: Mapping[str, Any], *, builtins: bool = True) -> Any:
     raise ExpressionError(f"nothing is called {name!r}; {nearest(name, sorted(map(str, names)))}")
 
 
-def _call(name: str, arguments: list[Any]) -> Any:
+def _call(name: str, arguments: list[object]) -> object:
     if name == "pow" and len(arguments) == 2:
         return _bounded(_power(*arguments))
     if name not in FUNCTIONS:
@@ -162,7 +162,7 @@ def _call(name: str, arguments: list[Any]) -> Any:
     return _bounded(FUNCTIONS[name](*arguments))
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: object) -> object:
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
         raise ExpressionError("is too large")
     return value

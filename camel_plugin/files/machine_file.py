@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,7 +26,7 @@ class _Schema(BaseModel):
     source: str | None = None
     published: str | None = None
     template: str | None = None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, object] = {}
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,21 @@ def read_machine_file(path: Path, overrides: Mapping[str, str | float] | None = 
         UnknownNameError: an unknown field, parameter or machine to extend.
     """
     chain = _chain(path)
-    merged: dict[str, Any] = {}
-    for written in chain:
-        merged |= {name: value for name, value in written.schema if value is not None}
-        if written.schema.template is not None:
-            merged["folder"] = written.path.parent
-    if "template" not in merged:
+
+    def latest(field: str) -> str:
+        return next((value for each in reversed(chain) if (value := getattr(each.schema, field)) is not None), "")
+
+    folder = next((each.path.parent for each in reversed(chain) if each.schema.template is not None), None)
+    if folder is None:
         raise chain[-1].node.error("names no template", suggestion="give 'template', or 'extends' a machine")
     return MachineFile(
         name=path.stem,
         path=path,
-        description=merged.get("description", ""),
-        source=merged.get("source", ""),
-        published=merged.get("published", ""),
-        template=merged["template"],
-        folder=merged["folder"],
+        description=latest("description"),
+        source=latest("source"),
+        published=latest("published"),
+        template=latest("template"),
+        folder=folder,
         parameters=resolve([written.layer for written in chain], overrides),
     )
 

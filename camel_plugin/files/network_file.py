@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -40,7 +39,7 @@ class NetworkFile:
     source: str
     builder: str | None
     module: str | None
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     input: tuple[int, ...] | dict[str, InputTensor]
     input_type: str
     recipe: Recipe
@@ -67,7 +66,7 @@ class _NetworkFile(_Strict):
     source: str = ""
     builder: str | None = None
     module: str | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, object] = Field(default_factory=dict)
     input: list[PositiveInt] | dict[str, _Input] = Field(min_length=1)
     input_type: str = "float"
     batch: PositiveInt = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,7 +35,7 @@ class Declaration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
-    value: Any = None
+    value: object = None
     unit: str | None = None
     source: str | None = None
     description: str | None = None
@@ -125,7 +124,12 @@ def _merge(parent: Declaration | None, child: Declaration, where: YamlNode) -> D
     merged = (parent or Declaration()).model_copy(update=said)
     if merged.value is None:
         return merged
-    return merged.model_copy(update={"value": _checked(merged, parent.value if parent else None, where)})
+    return merged.model_copy(update={"value": _checked(merged, _value(parent), where)})
+
+
+def _value(declaration: Declaration | None) -> Value | None:
+    value = declaration.value if declaration else None
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def _checked(declaration: Declaration, inherited: Value | None, where: YamlNode) -> Value:
@@ -171,7 +175,8 @@ def _plain(value: object) -> object:
 
 
 def _finish(name: str, declaration: Declaration, file: str, line: int | None) -> Parameter:
-    if declaration.value is None:
+    value = _value(declaration)
+    if value is None:
         raise SpecError(
             "has no value",
             file=file,
@@ -181,7 +186,7 @@ def _finish(name: str, declaration: Declaration, file: str, line: int | None) ->
         )
     return Parameter(
         name=name,
-        value=declaration.value,
+        value=value,
         unit=declaration.unit or "",
         source=declaration.source or "",
         description=declaration.description or "",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from camel_plugin.errors import nearest
 from camel_plugin.files.expressions import resolve
 from camel_plugin.files.yaml_source import YamlNode
 
-_NONE: Mapping[str, Any] = {}
+_NONE: Mapping[str, object] = {}
 
 
 def entries(node: YamlNode, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, YamlNode]:
@@ -55,7 +54,7 @@ def text(node: YamlNode) -> str:
     return node.value
 
 
-def as_number(value: Any, node: YamlNode, *, minimum: float = -math.inf, above: float = -math.inf) -> float:
+def as_number(value: object, node: YamlNode, *, minimum: float = -math.inf, above: float = -math.inf) -> float:
     """``value`` as a finite number with ``value >= minimum`` and ``value > above``; quoted digits are digits."""
     if isinstance(value, str):
         try:
@@ -71,7 +70,7 @@ def as_number(value: Any, node: YamlNode, *, minimum: float = -math.inf, above: 
     return value
 
 
-def as_integer(value: Any, node: YamlNode, *, minimum: float = -math.inf) -> int:
+def as_integer(value: object, node: YamlNode, *, minimum: float = -math.inf) -> int:
     """``value`` as a whole number."""
     number = as_number(value, node, minimum=minimum)
     if number != int(number):
@@ -79,17 +78,17 @@ def as_integer(value: Any, node: YamlNode, *, minimum: float = -math.inf) -> int
     return int(number)
 
 
-def number(node: YamlNode, names: Mapping[str, Any] = _NONE, *, minimum: float = -math.inf) -> float:
+def number(node: YamlNode, names: Mapping[str, object] = _NONE, *, minimum: float = -math.inf) -> float:
     """A number or an expression that gives one."""
     return as_number(resolve(node, names), node, minimum=minimum)
 
 
-def integer(node: YamlNode, names: Mapping[str, Any] = _NONE, *, minimum: float = -math.inf) -> int:
+def integer(node: YamlNode, names: Mapping[str, object] = _NONE, *, minimum: float = -math.inf) -> int:
     """A whole number or an expression that gives one."""
     return as_integer(resolve(node, names), node, minimum=minimum)
 
 
-def flag(node: YamlNode | None, names: Mapping[str, Any], default: bool) -> bool:
+def flag(node: YamlNode | None, names: Mapping[str, object], default: bool) -> bool:
     """True or False, or an expression that gives one."""
     if node is None or node.value is None:
         return default

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.expressions import resolve
@@ -35,7 +34,7 @@ class Specification:
 
     architectures: list[YamlNode] = field(default_factory=list)
     classes: dict[str, YamlNode] = field(default_factory=dict)
-    variables: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, object] = field(default_factory=dict)
     targets: list[YamlNode] = field(default_factory=list)
     mapping: list[YamlNode] = field(default_factory=list)
     problem: YamlNode | None = None
@@ -123,7 +122,7 @@ def _add_classes(classes: dict[str, YamlNode], nodes: Sequence[YamlNode]) -> Non
         classes[text(name)] = node
 
 
-def _add_variables(variables: dict[str, Any], node: YamlNode) -> None:
+def _add_variables(variables: dict[str, object], node: YamlNode) -> None:
     for key, child in mapping(node).items():
         if key == "version":
             check_version(child)

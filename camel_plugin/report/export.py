@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from camel_plugin.errors import EngineError, InputError
 from camel_plugin.files.plan_file import PLAN_FILE, write_plan
@@ -87,7 +86,7 @@ def check_writable(directory: Path) -> None:
         raise _unwritable(directory, error) from error
 
 
-def refuse_non_finite(data: Any, path: str = "") -> None:
+def refuse_non_finite(data: object, path: str = "") -> None:
     """Refuse NaN and infinity in plain data: JSON has neither, and no cost is one.
 
     Raises:

@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
-from typing import Any
 
 from camel_plugin.report import summary, views
 from camel_plugin.report.summary import PART_COLOURS
 from camel_plugin.report.units import quantity
-from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, columns
+from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, meanings
 
 FILE_NAME = "report.html"
 
@@ -33,7 +32,7 @@ def render(result: StepResult) -> str:
             warnings=summary.warnings(result),
             tiles=_tiles(result),
             bounds=summary.bounds(result),
-            legend=[(columns(Totals)[part].head, PART_COLOURS[part]) for part in ENERGY_PARTS],
+            legend=[(meanings(Totals)[part].head, PART_COLOURS[part]) for part in ENERGY_PARTS],
             passes=views.passes(result),
             pass_bars=_bars([name for name, _ in step], [totals.parts_J for _, totals in step]),
             machines=views.machines(result),
@@ -71,7 +70,7 @@ def _bars(labels: Sequence[str], parts_J: Sequence[dict[str, float]]) -> list[Ba
             label,
             quantity(sum(parts.values()), "J"),
             tuple(
-                (columns(Totals)[part].head, PART_COLOURS[part], 100 * energy_J / longest, quantity(energy_J, "J"))
+                (meanings(Totals)[part].head, PART_COLOURS[part], 100 * energy_J / longest, quantity(energy_J, "J"))
                 for part, energy_J in parts.items()
             ),
         )
@@ -96,5 +95,5 @@ def _tiles(result: StepResult) -> list[tuple[str, str]]:
     ]
 
 
-def _setting(value: Any) -> str:
+def _setting(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -11,7 +11,7 @@ from camel_plugin.errors import InputError
 from camel_plugin.report import export, summary
 from camel_plugin.report.summary import PART_COLOURS
 from camel_plugin.report.units import column
-from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, columns
+from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, meanings
 
 _DPI = 150
 _BINS = 40
@@ -66,7 +66,7 @@ def _stacked(names: Sequence[str], parts_J: Sequence[dict[str, float]], title: s
     positions = range(len(names))
     for part in ENERGY_PARTS:
         widths = [parts[part] / chosen.scale for parts in parts_J]
-        axes.barh(positions, widths, left=lefts, color=PART_COLOURS[part], label=columns(Totals)[part].head)
+        axes.barh(positions, widths, left=lefts, color=PART_COLOURS[part], label=meanings(Totals)[part].head)
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     axes.set_yticks(positions, [_literal(name) for name in names])
     axes.invert_yaxis()

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from camel_plugin.report.notes import notes
 from camel_plugin.report.refresh import change_note
@@ -48,7 +47,7 @@ def how(result: StepResult) -> str:
 _USUAL = {"optimizer": "sgd", "reversible": "fused"}
 
 
-def _recipe(training: Mapping[str, Any]) -> list[str]:
+def _recipe(training: Mapping[str, object]) -> list[str]:
     """What is unusual about a training recipe."""
     words = []
     for name, value in training.items():
@@ -91,7 +90,7 @@ def machines(result: StepResult) -> list[tuple[str, StepResult]]:
     return labelled
 
 
-def _short(key: str, value: Any) -> str:
+def _short(key: str, value: object) -> str:
     if key == "temperature_C":
         return f"{value:g} C"
     return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
@@ -192,7 +191,7 @@ def _proof(gaps: Sequence[tuple[float, str]]) -> str:
     return line if proven == len(gaps) else f"{line}, largest gap {gap:.2%} (in {name})"
 
 
-def settings(result: StepResult) -> dict[str, Any]:
+def settings(result: StepResult) -> dict[str, object]:
     """Everything that was chosen, as plain data; the recipe without what its schedule does not heed."""
     recipe = result.recipe
     chosen = {
@@ -209,7 +208,7 @@ def settings(result: StepResult) -> dict[str, Any]:
     }
 
 
-def _scalars(result: StepResult) -> dict[str, Any]:
+def _scalars(result: StepResult) -> dict[str, object]:
     """Settings that can be compared, the overridden parameters among them."""
     every = {**settings(result), **result.overrides}
     return {key: value for key, value in every.items() if value is None or isinstance(value, str | int | float)}

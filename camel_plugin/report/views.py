@@ -1,4 +1,4 @@
-"""The tables of a report: which columns, which rows."""
+"""The tables of a report: which meanings, which rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from camel_plugin.result import (
     OperationResult,
     StepResult,
     Totals,
-    columns,
+    meanings,
 )
 
 COSTS = ("latency_s", "energy_J", *ENERGY_PARTS)
@@ -76,7 +76,7 @@ def operations(result: StepResult) -> list[Field]:
 def _quantities(kind: type, records: Sequence[object], *names: str) -> Iterator[Field]:
     """Columns of records, with the head and the unit that stand beside their fields."""
     for name in names:
-        column = columns(kind)[name]
+        column = meanings(kind)[name]
         yield numbers(column.head, [getattr(record, name) for record in records], column.unit)
 
 

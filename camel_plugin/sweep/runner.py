@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import replace
-from typing import Any
 
 from camel_plugin.errors import CamelError
 from camel_plugin.report.export import refuse_non_finite
@@ -60,16 +59,16 @@ def run(
     return [replace(store[key], varied=dict(point.varied)) for key, point in keyed.items()]
 
 
-def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+def to_rows(records: Iterable[Record]) -> list[dict[str, object]]:
     """Flat rows for a CSV file, all with the same columns: the axes, status, message, totals and seconds spent."""
     flat = [
         {
             **record.varied,
             "status": record.status,
             "message": record.message,
-            **record.result.get("totals", {}),
+            **_part(record, "totals"),
             **{name: record.result[name] for name in ("peak_onchip_bytes", "area_m2") if name in record.result},
-            **record.result.get("summary", {}),
+            **_part(record, "summary"),
             "wall_s": record.wall_s,
         }
         for record in records
@@ -78,7 +77,12 @@ def to_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     return [{column: row.get(column, "") for column in columns} for row in flat]
 
 
-def digest(result: StepResult) -> dict[str, Any]:
+def _part(record: Record, name: str) -> Mapping[str, object]:
+    part = record.result.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def digest(result: StepResult) -> dict[str, object]:
     """What a sweep keeps of a result: all but the single operations and tensors.
 
     Raises:

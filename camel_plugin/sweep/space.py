@@ -8,7 +8,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 from camel_plugin.errors import InputError, UnknownNameError
 from camel_plugin.files.recipe_text import read_training
@@ -46,7 +45,7 @@ class Axis:
     """
 
     key: str
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
     is_parameter: bool = False
 
 
@@ -59,8 +58,8 @@ class Point:
         varied: axis -> value, machine parameters as ``set.NAME``: what tells it from the others.
     """
 
-    arguments: Mapping[str, Any]
-    varied: Mapping[str, Any] = field(compare=False)
+    arguments: Mapping[str, object]
+    varied: Mapping[str, object] = field(compare=False)
 
     def key(self, versions: Mapping[str, str] | None = None) -> str:
         """Content hash: the same for the same evaluation, in any sweep and any order of its axes.
@@ -107,7 +106,7 @@ def parse_axis(text: str, parameters: Collection[str], choices: Mapping[str, Col
     return Axis(key or name, values, is_parameter=key is None)
 
 
-def product(axes: Sequence[Axis], fixed: Mapping[str, Any]) -> list[Point]:
+def product(axes: Sequence[Axis], fixed: Mapping[str, object]) -> list[Point]:
     """Every combination of the axes' values; the last axis varies fastest.
 
     Args:
@@ -123,17 +122,20 @@ def product(axes: Sequence[Axis], fixed: Mapping[str, Any]) -> list[Point]:
             raise InputError("two axes have the same key", field=_OPTION, value=axes[index].key)
     points = []
     for values in itertools.product(*(axis.values for axis in axes)):
-        arguments, overrides = dict(fixed), dict(fixed.get("overrides") or {})
+        arguments, overrides = dict(fixed), _mapping(fixed.get("overrides"))
         for axis, value in zip(axes, values, strict=True):
             if axis.is_parameter:
                 overrides[axis.key] = value
             elif axis.key.startswith(_TRAINING):
-                recipe = {**(arguments.get("training") or {}), axis.key.removeprefix(_TRAINING): value}
-                arguments["training"] = recipe
+                arguments["training"] = _mapping(arguments.get("training")) | {axis.key.removeprefix(_TRAINING): value}
             else:
                 arguments[axis.key] = value
         points.append(Point({**arguments, "overrides": overrides}, dict(zip(labels, values, strict=True))))
     return points
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _entries(name: str, written: str) -> list[str]:
@@ -164,7 +166,7 @@ def _evenly_spaced(first: Fraction, last: Fraction, count: int) -> list[str]:
     return [str(int(step)) if step.denominator == 1 else repr(float(step)) for step in steps]
 
 
-def _argument(key: str, name: str, entry: str, choices: Mapping[str, Collection[str]]) -> Any:
+def _argument(key: str, name: str, entry: str, choices: Mapping[str, Collection[str]]) -> object:
     if key in _NUMBERS:
         try:
             return _positive(entry) if key in _WHOLE else float(Fraction(entry))

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from camel_plugin.errors import InputError
 
@@ -31,10 +30,10 @@ class Record:
 
     key: str
     status: str
-    varied: dict[str, Any]
-    arguments: dict[str, Any]
+    varied: dict[str, object]
+    arguments: dict[str, object]
     wall_s: float
-    result: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, object] = field(default_factory=dict)
     message: str = ""
 
 

@@ -18,7 +18,7 @@ from camel_plugin.result import (
     OperationResult,
     StepResult,
     Totals,
-    columns,
+    meanings,
     rows,
     schema,
 )
@@ -29,7 +29,7 @@ from camel_plugin.spec.step import Coverage
 RECORDS = [
     kind
     for kind in vars(module).values()
-    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not module.Column
+    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not module.Meaning
 ]
 
 
@@ -63,7 +63,7 @@ def test_a_result_and_an_infeasible_one_fit_the_schema():
 
 @pytest.mark.parametrize("kind", RECORDS)
 def test_every_field_says_what_it_means_and_in_which_unit(kind):
-    found = columns(kind)
+    found = meanings(kind)
     known = {item.name for item in fields(kind)} - {"plan", "pass_"}
     assert known <= set(found)
     for name, column in found.items():

@@ -17,7 +17,7 @@ Dims = frozenset[int]
 
 
 @dataclass(frozen=True)
-class Order:
+class LoopOrder:
     """A class of loop orders of one node.
 
     Attributes:
@@ -45,7 +45,7 @@ def idle_loops(problem: Problem) -> list[list[int]]:
 
 
 @cache
-def orders(problem: Problem, live: frozenset[int]) -> tuple[Order, ...]:
+def orders(problem: Problem, live: frozenset[int]) -> tuple[LoopOrder, ...]:
     """The orders worth trying while the dataspaces ``live`` may still be reused, best of each class only."""
     dims = [d for d, bound in enumerate(problem.bounds) if bound > 1]
     reuses = {t: _Reuse.of(problem, t, dims) for t in live}
@@ -118,11 +118,11 @@ def _covers(better: tuple[tuple[int, Dims], ...], worse: tuple[tuple[int, Dims],
     return all(a[1] >= b[1] for a, b in zip(better, worse, strict=True))
 
 
-def _order(reuse: dict[int, Dims], reuses: dict[int, _Reuse]) -> Order:
+def _order(reuse: dict[int, Dims], reuses: dict[int, _Reuse]) -> LoopOrder:
     sets = sorted({loops for loops in reuse.values() if loops}, key=len)
     inner = [frozenset[int](), *sets]
     reused = tuple(tuple(t for t in sorted(reuse) if reuse[t] == loops) for loops in sets)
-    return Order(
+    return LoopOrder(
         # Within a stage, loops that do not move the tile stand inside those that shift it.
         stages=tuple(
             (*sorted((b - a) & reuses[spaces[0]].idle), *sorted(b - a - reuses[spaces[0]].idle))

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from camel_plugin.engine.native.orders import Order, idle_loops
+from camel_plugin.engine.native.orders import LoopOrder, idle_loops
 from camel_plugin.engine.native.search_state import States
 from camel_plugin.mapspace.lattice import Bools, Floats, Ints, Lattice, ranks_are_separate
 from camel_plugin.mapspace.space import Keep, MapSpace
@@ -116,7 +116,7 @@ class Reuse:
     def _kept_by(self, level: int, t: int) -> bool:
         return level in self._kept and bool(self._kept[level][t])
 
-    def shared(self, parent: States, picks: Ints, order: Order) -> States:
+    def shared(self, parent: States, picks: Ints, order: LoopOrder) -> States:
         """The states once the loops ``picks`` [n, D] stand around them in the given order."""
         lattice = self._lattice
         pending, asked, live = parent.pending.copy(), parent.asked.copy(), parent.live.copy()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from camel_plugin.engine.native.bounds import Bounds, LevelCosts, Tables
-from camel_plugin.engine.native.orders import Order, orders
+from camel_plugin.engine.native.orders import LoopOrder, orders
 from camel_plugin.engine.native.search_reuse import Reuse
 from camel_plugin.engine.native.search_score import Scores, patterns
 from camel_plugin.engine.native.search_state import States, Trail
@@ -58,8 +58,8 @@ class Tree:
         self._single = [containers.most[level] == 1 for level in self.bounds.storage_at]
         self.macs = space.problem.macs
         self.trail = Trail()
-        self.order_classes: list[Order] = []
-        self._numbers: dict[Order, int] = {}
+        self.order_classes: list[LoopOrder] = []
+        self._numbers: dict[LoopOrder, int] = {}
         self.room = 0
         self.left = math.inf
 
@@ -121,7 +121,7 @@ class Tree:
                 yield from self._ordered(group, level, order, limit, first == 0)
 
     def _ordered(
-        self, states: States, level: int, order: Order, limit: float, first: bool
+        self, states: States, level: int, order: LoopOrder, limit: float, first: bool
     ) -> Iterator[tuple[States, States]]:
         picks = self._combinations(level, order.loops)
         others_may_be_one = all(mask[0] for d, mask in enumerate(self.space.allowed[level]) if d not in order.loops)
@@ -222,7 +222,7 @@ class Tree:
 
     # -- details -----------------------------------------------------------------------------------------------
 
-    def _order_number(self, order: Order) -> int:
+    def _order_number(self, order: LoopOrder) -> int:
         if order not in self._numbers:
             self._numbers[order] = len(self.order_classes)
             self.order_classes.append(order)

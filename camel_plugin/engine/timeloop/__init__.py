@@ -8,7 +8,6 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.engine.protocol import refuse_formats
@@ -16,7 +15,7 @@ from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.process import LOG, last_line, run
 from camel_plugin.engine.timeloop.stats import parse_stats
-from camel_plugin.errors import CamelError, EngineError, InfeasibleError
+from camel_plugin.errors import CamelError, EngineError, InfeasibleError, Shortfall
 from camel_plugin.files.v04 import read_mapping, write_ert, write_mapping, write_problem
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.yaml_source import load_yaml
@@ -145,7 +144,7 @@ def write_mapper(objective: Objective, threads: int = 1, patience: int = 500) ->
     return dump_yaml({"mapper": settings})
 
 
-def shortfalls_of(task: Task) -> tuple[Any, ...]:
+def shortfalls_of(task: Task) -> tuple[Shortfall, ...]:
     """Why no mapping can exist; empty if some may."""
     space = MapSpace(task)
     found = shortfalls(space)
@@ -171,7 +170,7 @@ class _Job:
         if self.keep is None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def translate(self, kind: str, expect: dict[str, Any]) -> None:
+    def translate(self, kind: str, expect: dict[str, dict[str, object]]) -> None:
         """Let the front end, if any, write ``input.yaml``, and check that nothing of ``expect`` was dropped."""
         if front_end := tools.front_end_if_any():
             run([front_end.python, str(tools.FRONT_END), kind, "input.yaml", *self.files], self.folder)

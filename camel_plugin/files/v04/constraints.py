@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from camel_plugin.errors import nearest
 from camel_plugin.files.schema import entries, integer, mapping, misspelt, number, refuse, text
@@ -58,7 +57,7 @@ class NodeConstraints:
 
 
 def read_constraints(
-    group: YamlNode | None, targets: Sequence[YamlNode], scope: Mapping[str, Any], names: Names
+    group: YamlNode | None, targets: Sequence[YamlNode], scope: Mapping[str, object], names: Names
 ) -> NodeConstraints:
     """Constraints that a node carries itself, combined with those that target it from outside.
 
@@ -84,7 +83,9 @@ def read_constraints(
     return result
 
 
-def _add(result: NodeConstraints, kind: str, node: YamlNode, scope: Mapping[str, Any], names: Names) -> NodeConstraints:
+def _add(
+    result: NodeConstraints, kind: str, node: YamlNode, scope: Mapping[str, object], names: Names
+) -> NodeConstraints:
     match kind:
         case "dataspace" | "bypass" | "datatype":
             keep, bypass = _read_keep(node, names)
@@ -138,7 +139,7 @@ def dataspaces(node: YamlNode, names: Names) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def _read_loops(node: YamlNode, scope: Mapping[str, Any], names: Names, more: set[str]) -> LoopConstraints:
+def _read_loops(node: YamlNode, scope: Mapping[str, object], names: Names, more: set[str]) -> LoopConstraints:
     found = entries(node, _LOOP_KEYS | more)
     refuse(found, _UNMODELLED_LOOP)
     factors = read_factors(found["factors"], names) if "factors" in found else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from camel_plugin.errors import nearest
 from camel_plugin.files.schema import check_version, entries, flag, integer, items, mapping, refuse, text
@@ -12,7 +11,7 @@ from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.problem import Dataspace, Problem, Term
 
-_NO_NAMES: Mapping[str, Any] = {}
+_NO_NAMES: Mapping[str, object] = {}
 
 
 def read_problem(sources: Sequence[Source]) -> Problem:
@@ -28,7 +27,7 @@ def read_problem(sources: Sequence[Source]) -> Problem:
     return parse_problem(spec.problem, spec.variables)
 
 
-def parse_problem(node: YamlNode, variables: Mapping[str, Any] = _NO_NAMES) -> Problem:
+def parse_problem(node: YamlNode, variables: Mapping[str, object] = _NO_NAMES) -> Problem:
     """The problem of a ``problem`` section."""
     found = entries(node, {"version", "instance", "shape", "name"}, {"instance", "shape"})
     check_version(found.get("version"))
@@ -70,7 +69,7 @@ def _unique(nodes: Sequence[YamlNode]) -> tuple[str, ...]:
 
 
 def _coefficients(
-    node: YamlNode | None, instance: Mapping[str, YamlNode], variables: Mapping[str, Any]
+    node: YamlNode | None, instance: Mapping[str, YamlNode], variables: Mapping[str, object]
 ) -> dict[str, int]:
     values = {}
     for item in items(node):
@@ -84,7 +83,7 @@ def _coefficients(
 
 
 def _dataspace(
-    node: YamlNode, dimensions: Sequence[str], coefficients: Mapping[str, int], variables: Mapping[str, Any]
+    node: YamlNode, dimensions: Sequence[str], coefficients: Mapping[str, int], variables: Mapping[str, object]
 ) -> Dataspace:
     found = entries(node, {"name", "projection", "read_write"}, {"name", "projection"})
     return Dataspace(
