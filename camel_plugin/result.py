@@ -1,16 +1,15 @@
 """The result of an evaluation: one family of records, from the account to ``result.json``.
 
 SI units, named in each field. What a field means, its unit and its name in tables stand beside it; the columns of
-tables, CSV files and ``result.schema.json`` follow from there (``python -m camel_plugin.result`` rewrites that file).
+tables, CSV files and ``result.schema.json`` follow from there (``python scripts/write_result_schema.py``).
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from pydantic import Field, TypeAdapter, computed_field
 
 from camel_plugin.errors import Shortfall
 from camel_plugin.spec.evaluation import TileStay
+from camel_plugin.spec.meaning import means
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.settings import Settings
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 SCHEMA: Literal[2] = 2
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 ENERGY_PARTS = ("compute_J", "dynamic_J", "leakage_J", "refresh_J", "dram_J")
-
-
-def means(head: str, unit: str, meaning: str) -> object:
-    """What stands beside a field: its name in tables, the SI unit (empty for none), what it means."""
-    return Field(title=head, description=meaning, json_schema_extra={"unit": unit})
 
 
 @dataclass(frozen=True)
@@ -378,36 +373,6 @@ def _plain(kind: type, record: object) -> dict[str, object]:
     return data
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What stands beside a field.
-
-    Attributes:
-        head: its name in tables.
-        unit: SI unit, empty for none.
-        meaning: in words.
-    """
-
-    head: str
-    unit: str
-    meaning: str
-
-
-@cache
-def meanings(kind: type) -> dict[str, Meaning]:
-    """Field of a record of this family, as it is named in JSON -> what stands beside it."""
-    found = TypeAdapter(kind).json_schema(mode="serialization", by_alias=True)
-    fields_of = found.get("properties") or found["$defs"][kind.__name__]["properties"]
-    return {
-        name: Meaning(each.get("title", name), each.get("unit", ""), each.get("description", ""))
-        for name, each in fields_of.items()
-    }
-
-
 def schema() -> dict[str, object]:
     """The JSON schema of a result, or of an infeasible one."""
     return TypeAdapter(StepResult | Infeasible).json_schema(mode="serialization", by_alias=True)
-
-
-if __name__ == "__main__":
-    SCHEMA_FILE.write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")

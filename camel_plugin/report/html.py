@@ -10,7 +10,8 @@ from importlib import resources
 from camel_plugin.report import summary, views
 from camel_plugin.report.summary import PART_COLOURS
 from camel_plugin.report.units import quantity
-from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, meanings
+from camel_plugin.result import ENERGY_PARTS, StepResult, Totals
+from camel_plugin.spec.meaning import meanings
 
 FILE_NAME = "report.html"
 

@@ -11,7 +11,8 @@ from camel_plugin.errors import InputError
 from camel_plugin.report import export, summary
 from camel_plugin.report.summary import PART_COLOURS
 from camel_plugin.report.units import column
-from camel_plugin.result import ENERGY_PARTS, StepResult, Totals, meanings
+from camel_plugin.result import ENERGY_PARTS, StepResult, Totals
+from camel_plugin.spec.meaning import meanings
 
 _DPI = 150
 _BINS = 40

@@ -13,8 +13,8 @@ from camel_plugin.result import (
     OperationResult,
     StepResult,
     Totals,
-    meanings,
 )
+from camel_plugin.spec.meaning import meanings
 
 COSTS = ("latency_s", "energy_J", *ENERGY_PARTS)
 

@@ -18,18 +18,17 @@ from camel_plugin.result import (
     OperationResult,
     StepResult,
     Totals,
-    meanings,
     rows,
     schema,
 )
+from camel_plugin.spec.meaning import meanings
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.settings import Settings
 from camel_plugin.spec.step import Coverage
+from scripts import write_result_schema
 
 RECORDS = [
-    kind
-    for kind in vars(module).values()
-    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not module.Meaning
+    kind for kind in vars(module).values() if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
 ]
 
 
@@ -44,8 +43,9 @@ def step_result(**changes):
     return StepResult("camel", "net", operations, (), Coverage(), 100.0, 5.0, 1e-6, recipe=Recipe(batch=8), **changes)
 
 
-def test_the_schema_file_is_that_of_the_records():
+def test_schema_file_and_page_are_those_of_the_records():
     assert json.loads(SCHEMA_FILE.read_text()) == schema()
+    assert write_result_schema.DOCS.read_text() == write_result_schema.reference()
 
 
 def test_a_result_and_an_infeasible_one_fit_the_schema():
