@@ -45,4 +45,5 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's input -> (N, classes)."""
-        return self.classifier(self.encode(x))  # type: ignore[no-any-return]
+        y: Tensor = self.classifier(self.encode(x))
+        return y

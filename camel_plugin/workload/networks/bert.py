@@ -45,7 +45,8 @@ class Bert(Backbone):
     def embed(self, x: Tensor) -> Tensor:
         """Words (N, tokens) of one segment, as integers -> (N, tokens, width)."""
         places = torch.arange(x.shape[1], device=x.device)
-        return self.norm(self.words(x) + self.positions(places) + self.segments(torch.zeros_like(x)))  # type: ignore[no-any-return]
+        y: Tensor = self.norm(self.words(x) + self.positions(places) + self.segments(torch.zeros_like(x)))
+        return y
 
     def units(self) -> Sequence[nn.Module]:
         """The encoder layers."""
@@ -57,7 +58,8 @@ class Bert(Backbone):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, tokens, width) -> (N, width), of the first token."""
-        return self.pooler(x[:, 0]).tanh()  # type: ignore[no-any-return]
+        y: Tensor = self.pooler(x[:, 0])
+        return y.tanh()
 
 
 def bert(

@@ -1,14 +1,17 @@
 """Residual functions of pre-activation networks: (norm, ReLU, conv) two or three times.
 
-He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016.
+He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016. (N, channels_in, H, W) -> (N, channels_out,
+H / stride, W / stride).
 """
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections import OrderedDict
+
+from torch import nn
 
 
-class BasicBranch(nn.Module):
+class BasicBranch(nn.Sequential):
     """Two 3x3 convolutions, ``channels_in`` -> ``channels_out`` -> ``channels_out``.
 
     Args:
@@ -20,24 +23,12 @@ class BasicBranch(nn.Module):
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1, preactivate: bool = True) -> None:
-        super().__init__()
-        if preactivate:
-            self.norm1 = nn.BatchNorm2d(channels_in)
-            self.relu1 = nn.ReLU()
-        self.preactivate = preactivate
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(channels_out)
-        self.relu2 = nn.ReLU()
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
-        if self.preactivate:
-            x = self.relu1(self.norm1(x))
-        return self.conv2(self.relu2(self.norm2(self.conv1(x))))  # type: ignore[no-any-return]
+        first = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+        second = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        super().__init__(_normed(first, second, preactivate=preactivate))
 
 
-class BottleneckBranch(nn.Module):
+class BottleneckBranch(nn.Sequential):
     """1x1, 3x3 and 1x1 convolutions with a quarter of the output's channels between them.
 
     Args:
@@ -57,24 +48,20 @@ class BottleneckBranch(nn.Module):
         stride_first: bool = False,
         preactivate: bool = True,
     ) -> None:
-        super().__init__()
         width = channels_out // 4
         first, middle = (stride, 1) if stride_first else (1, stride)
-        if preactivate:
-            self.norm1 = nn.BatchNorm2d(channels_in)
-            self.relu1 = nn.ReLU()
-        self.preactivate = preactivate
-        self.conv1 = nn.Conv2d(channels_in, width, 1, stride=first, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.relu2 = nn.ReLU()
-        self.conv2 = nn.Conv2d(width, width, 3, stride=middle, padding=1, bias=False)
-        self.norm3 = nn.BatchNorm2d(width)
-        self.relu3 = nn.ReLU()
-        self.conv3 = nn.Conv2d(width, channels_out, 1, bias=False)
+        reduce = nn.Conv2d(channels_in, width, 1, stride=first, bias=False)
+        filter_ = nn.Conv2d(width, width, 3, stride=middle, padding=1, bias=False)
+        expand = nn.Conv2d(width, channels_out, 1, bias=False)
+        super().__init__(_normed(reduce, filter_, expand, preactivate=preactivate))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
-        if self.preactivate:
-            x = self.relu1(self.norm1(x))
-        x = self.relu2(self.norm2(self.conv1(x)))
-        return self.conv3(self.relu3(self.norm3(self.conv2(x))))  # type: ignore[no-any-return]
+
+def _normed(*convolutions: nn.Conv2d, preactivate: bool) -> OrderedDict[str, nn.Module]:
+    """``norm1``, ``relu1``, ``conv1``, ``norm2`` ..."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, convolution in enumerate(convolutions, 1):
+        if preactivate or number > 1:
+            layers[f"norm{number}"] = nn.BatchNorm2d(convolution.in_channels)
+            layers[f"relu{number}"] = nn.ReLU()
+        layers[f"conv{number}"] = convolution
+    return layers

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from camel_plugin.workload.networks.backbone import Backbone
 from camel_plugin.workload.networks.bert import bert
 from camel_plugin.workload.networks.dudnn_branches import Branch, ImageBranch, TokenBranch
+from camel_plugin.workload.networks.layers import named
 from camel_plugin.workload.networks.resnet_imagenet import resnet50
 from camel_plugin.workload.networks.vgg import vgg
 from camel_plugin.workload.networks.vit import vit
@@ -61,7 +62,8 @@ class ClassifierOnly(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The backbone's input -> (N, classes)."""
-        return self.classifier(self.backbone.encode(x))  # type: ignore[no-any-return]
+        y: Tensor = self.classifier(self.backbone.encode(x))
+        return y
 
 
 class DuDNN(ClassifierOnly):
@@ -97,7 +99,8 @@ class DuDNN(ClassifierOnly):
                 x, sides = self._through_backbone(x, begin, unit + 1)
                 begin = unit + 1
             z = block(z, sides.pop(0))
-        return self.classifier(torch.cat([self.backbone.features(x), self.branch.features(z)], 1))  # type: ignore[no-any-return]
+        y: Tensor = self.classifier(torch.cat([self.backbone.features(x), self.branch.features(z)], 1))
+        return y
 
     def _through_backbone(self, x: Tensor, begin: int, end: int) -> tuple[Tensor, list[Tensor]]:
         """Units ``begin`` to ``end`` of the backbone, and the pooled connections taken there."""
@@ -107,19 +110,6 @@ class DuDNN(ClassifierOnly):
             if index in self.after:
                 sides.append(self.branch.pool_tap(self.backbone.tap(x)))
         return x, sides
-
-
-class BranchOnly(nn.Module):
-    """A branch without a backbone, and its classifier."""
-
-    def __init__(self, branch: Branch, classes: int) -> None:
-        super().__init__()
-        self.branch = branch
-        self.classifier = nn.Linear(branch.width, classes)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, classes)."""
-        return self.classifier(self.branch(image))  # type: ignore[no-any-return]
 
 
 def dudnn(
@@ -150,7 +140,8 @@ def dudnn(
     if method == "BO":
         if branch_of is TokenBranch:
             raise ValueError("a branch alone reads images; beside BERT it reads the backbone's embedding")
-        return BranchOnly(ImageBranch([0] * blocks, channels, grid, tap_grid), classes)
+        branch: Branch = ImageBranch([0] * blocks, channels, grid, tap_grid)
+        return named(branch=branch, classifier=nn.Linear(branch.width, classes))
     network = BACKBONES[backbone](classes)
     if method == "FI":
         return network

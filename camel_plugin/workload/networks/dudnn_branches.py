@@ -11,22 +11,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from camel_plugin.workload.networks.transformer import Attention, Mlp, Normed
-from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.networks.layers import named
+from camel_plugin.workload.networks.transformer import Attention, mlp, normed
+from camel_plugin.workload.networks.units import AdditiveCoupling
 
 
-class ConvBranch(nn.Sequential):
-    """Two 3x3 convolutions with a ReLU between them, without norm.
-
-    Args:
-        channels: of input and output.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.add_module("conv1", nn.Conv2d(channels, channels, 3, padding=1))
-        self.add_module("relu", nn.ReLU())
-        self.add_module("conv2", nn.Conv2d(channels, channels, 3, padding=1))
+def conv_branch(channels: int) -> nn.Sequential:
+    """Two 3x3 convolutions with a ReLU between them, without norm."""
+    first, second = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+    return named(conv1=first, relu=nn.ReLU(), conv2=second)
 
 
 class Connected(nn.Module):
@@ -46,7 +39,8 @@ class Connected(nn.Module):
     def forward(self, x: Tensor, side: Tensor) -> Tensor:
         """(N, channels, H, W) and (N, side_channels, h, w) -> (N, channels, H, W)."""
         side = functional.interpolate(self.project(side), size=x.shape[2:])
-        return self.body(x + side)  # type: ignore[no-any-return]
+        y: Tensor = self.body(x + side)
+        return y
 
 
 class Branch(nn.Module):
@@ -98,12 +92,13 @@ class ImageBranch(Branch):
         self.stem = nn.Conv2d(3, 2 * channels, 3, padding=1)
         self.blocks = nn.ModuleList()
         for tap in taps:
-            f = Connected(ConvBranch(channels), channels, tap) if tap else ConvBranch(channels)
-            self.blocks.append(ReversibleBlock(f, ConvBranch(channels)))
+            f = Connected(conv_branch(channels), channels, tap) if tap else conv_branch(channels)
+            self.blocks.append(AdditiveCoupling(f, conv_branch(channels)))
 
     def embed(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 2 channels, grid, grid)."""
-        return self.stem(self.pool(x))  # type: ignore[no-any-return]
+        y: Tensor = self.stem(self.pool(x))
+        return y
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 2 channels, grid, grid) -> (N, 2 channels)."""
@@ -120,7 +115,8 @@ class ConnectedTokens(Connected):
     def forward(self, x: Tensor, side: Tensor) -> Tensor:
         """(N, tokens, channels) and (N, side_channels, fewer tokens) -> (N, tokens, channels)."""
         side = functional.interpolate(self.project(side), size=x.shape[1])
-        return self.body(x + side.transpose(1, 2))  # type: ignore[no-any-return]
+        y: Tensor = self.body(x + side.transpose(1, 2))
+        return y
 
 
 class TokenBranch(Branch):
@@ -145,12 +141,13 @@ class TokenBranch(Branch):
         self.stem = nn.Linear(taps[0], 2 * channels)
         self.blocks = nn.ModuleList()
         for tap in taps:
-            f = ConnectedTokens(Normed(channels, Attention(channels, channels // 16)), channels, tap)
-            self.blocks.append(ReversibleBlock(f, Normed(channels, Mlp(channels, 4 * channels)), dim=2))
+            f = ConnectedTokens(normed(channels, Attention(channels, channels // 16)), channels, tap)
+            self.blocks.append(AdditiveCoupling(f, normed(channels, mlp(channels, 4 * channels)), dim=2))
 
     def embed(self, x: Tensor) -> Tensor:
         """(N, width of the backbone, tokens) -> (N, grid, 2 channels)."""
-        return self.stem(self.pool(x).transpose(1, 2))  # type: ignore[no-any-return]
+        y: Tensor = self.stem(self.pool(x).transpose(1, 2))
+        return y
 
     def features(self, x: Tensor) -> Tensor:
         """(N, grid, 2 channels) -> (N, 2 channels)."""

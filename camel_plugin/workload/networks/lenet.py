@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from torch import nn
 
+from camel_plugin.workload.networks.layers import named
+
 
 def lenet5(classes: int = 10) -> nn.Sequential:
-    """LeNet-5 for images of one channel, 32x32.
-
-    Args:
-        classes: outputs.
-    """
-    network = nn.Sequential()
-    network.add_module("c1", nn.Conv2d(1, 6, 5))
-    network.add_module("tanh1", nn.Tanh())
-    network.add_module("s2", nn.AvgPool2d(2))
-    network.add_module("c3", nn.Conv2d(6, 16, 5))
-    network.add_module("tanh3", nn.Tanh())
-    network.add_module("s4", nn.AvgPool2d(2))
-    network.add_module("c5", nn.Conv2d(16, 120, 5))
-    network.add_module("tanh5", nn.Tanh())
-    network.add_module("flatten", nn.Flatten())
-    network.add_module("f6", nn.Linear(120, 84))
-    network.add_module("tanh6", nn.Tanh())
-    network.add_module("output", nn.Linear(84, classes))
-    return network
+    """LeNet-5 for images of one channel, 32x32."""
+    return named(
+        c1=nn.Conv2d(1, 6, 5),
+        tanh1=nn.Tanh(),
+        s2=nn.AvgPool2d(2),
+        c3=nn.Conv2d(6, 16, 5),
+        tanh3=nn.Tanh(),
+        s4=nn.AvgPool2d(2),
+        c5=nn.Conv2d(16, 120, 5),
+        tanh5=nn.Tanh(),
+        flatten=nn.Flatten(),
+        f6=nn.Linear(120, 84),
+        tanh6=nn.Tanh(),
+        output=nn.Linear(84, classes),
+    )

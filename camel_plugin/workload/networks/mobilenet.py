@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from camel_plugin.workload.networks.layers import named
+
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, units and stride of the first unit of each stage."""
 
 
 def _layer(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    layer = nn.Sequential()
-    padding = kernel // 2
-    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False)
-    layer.add_module("conv", convolution)
-    layer.add_module("norm", nn.BatchNorm2d(channels_out))
-    layer.add_module("relu", nn.ReLU6())
-    return layer
+    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return named(conv=convolution, norm=nn.BatchNorm2d(channels_out), relu=nn.ReLU6())
 
 
 class InvertedResidual(nn.Module):
@@ -44,27 +41,25 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
-        return x + self.body(x) if self.residual else self.body(x)  # type: ignore[no-any-return]
+        y: Tensor = self.body(x)
+        return x + y if self.residual else y
 
 
 def mobilenet_v2(classes: int = 1000) -> nn.Sequential:
-    """MobileNetV2 of width 1.0.
-
-    Args:
-        classes: outputs.
-    """
-    network = nn.Sequential()
-    network.add_module("stem", _layer(3, 32, 3, 2))
+    """MobileNetV2 of width 1.0."""
+    stages: dict[str, nn.Module] = {}
     channels = 32
     for index, (expansion, width, count, stride) in enumerate(STAGES):
-        stage = nn.Sequential()
+        stage = stages[f"stage{index + 1}"] = nn.Sequential()
         for unit in range(count):
             stage.append(InvertedResidual(channels, width, stride if unit == 0 else 1, expansion))
             channels = width
-        network.add_module(f"stage{index + 1}", stage)
-    network.add_module("head", _layer(channels, 1280, 1))
-    network.add_module("pool", nn.AdaptiveAvgPool2d(1))
-    network.add_module("flatten", nn.Flatten())
-    network.add_module("dropout", nn.Dropout(0.2))
-    network.add_module("classifier", nn.Linear(1280, classes))
-    return network
+    return named(
+        stem=_layer(3, 32, 3, 2),
+        **stages,
+        head=_layer(channels, 1280, 1),
+        pool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        dropout=nn.Dropout(0.2),
+        classifier=nn.Linear(1280, classes),
+    )

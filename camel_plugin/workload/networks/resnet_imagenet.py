@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from camel_plugin.workload.networks.backbone import Backbone
-from camel_plugin.workload.networks.stem import Stem
+from camel_plugin.workload.networks.layers import stages, stem
 from camel_plugin.workload.networks.units import ResidualUnit
 
 
-def _branch(channels_in: int, kernels: Sequence[int], widths: Sequence[int], stride: int) -> nn.Sequential:
-    """Convolutions with batch norm, ReLUs between them; the stride stands in the first 3x3."""
+def _branch(channels_in: int, convolutions: Sequence[tuple[int, int]], stride: int) -> nn.Sequential:
+    """(Kernel, channels) of convolutions with batch norm, ReLUs between them; the stride stands in the first 3x3."""
     branch = nn.Sequential()
-    strided = list(kernels).index(3)
-    for index, (kernel, width) in enumerate(zip(kernels, widths, strict=True)):
+    strided = [kernel for kernel, _ in convolutions].index(3)
+    for index, (kernel, width) in enumerate(convolutions):
         if index:
             branch.add_module(f"relu{index}", nn.ReLU())
         step = stride if index == strided else 1
@@ -50,36 +50,34 @@ class ResNetImageNet(Backbone):
 
     def __init__(self, units: Sequence[int], *, classes: int = 1000, bottleneck: bool = False) -> None:
         super().__init__()
-        self.stem = Stem(64, imagenet=True)
-        self.stages = len(units)
-        channels = 64
-        self.tap_channels = []
-        for index, count in enumerate(units):
-            width = 64 << index
-            out = 4 * width if bottleneck else width
-            stage = nn.Sequential()
-            for unit in range(count):
-                stride = 2 if unit == 0 and index > 0 else 1
-                kernels, widths = ((1, 3, 1), (width, width, out)) if bottleneck else ((3, 3), (width, width))
-                stage.append(PostActivationUnit(_branch(channels, kernels, widths, stride), channels, out, stride))
-                channels = out
-                self.tap_channels.append(out)
-            self.add_module(f"stage{index + 1}", stage)
-        self.width = channels
+        self.stem = stem(64, imagenet=True)
+        widths = [(256 if bottleneck else 64) << index for index in range(len(units))]
+
+        def unit(channels_in: int, channels_out: int, stride: int, _: bool) -> nn.Module:
+            inner, out = channels_out // 4, channels_out
+            branch = _branch(channels_in, [(1, inner), (3, inner), (1, out)] if bottleneck else [(3, out)] * 2, stride)
+            return PostActivationUnit(branch, channels_in, channels_out, stride)
+
+        for name, stage in stages(64, units, widths, unit):
+            self.add_module(name, stage)
+        self.tap_channels = [width for count, width in zip(units, widths, strict=True) for _ in range(count)]
+        self.width = self.tap_channels[-1]
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels, classes)
+        self.classifier = nn.Linear(self.width, classes)
 
     def embed(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 64, H / 4, W / 4)."""
-        return self.stem(x)  # type: ignore[no-any-return]
+        y: Tensor = self.stem(x)
+        return y
 
     def units(self) -> Sequence[nn.Module]:
         """The residual units of all stages."""
-        return [unit for index in range(self.stages) for unit in self.get_submodule(f"stage{index + 1}").children()]
+        return [unit for name, part in self.named_children() if name.startswith("stage") for unit in part.children()]
 
     def features(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, channels)."""
-        return self.pool(x).flatten(1)  # type: ignore[no-any-return]
+        y: Tensor = self.pool(x)
+        return y.flatten(1)
 
 
 def resnet_imagenet(units: Sequence[int], classes: int = 1000, bottleneck: bool = False) -> ResNetImageNet:

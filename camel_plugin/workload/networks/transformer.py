@@ -5,14 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from camel_plugin.workload.networks.layers import named
+
 
 class Attention(nn.Module):
-    """Multi-head self-attention with biases.
-
-    Args:
-        width: of a token, a multiple of ``heads``.
-        heads: heads.
-    """
+    """Multi-head self-attention with biases; ``width`` is a multiple of ``heads``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -26,37 +23,19 @@ class Attention(nn.Module):
         """(N, tokens, width) -> the same."""
         n, tokens, width = x.shape
         q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        y = functional.scaled_dot_product_attention(q, k, v)
-        return self.out(y.transpose(1, 2).reshape(n, tokens, width))  # type: ignore[no-any-return]
+        heads = functional.scaled_dot_product_attention(q, k, v)
+        y: Tensor = self.out(heads.transpose(1, 2).reshape(n, tokens, width))
+        return y
 
 
-class Mlp(nn.Sequential):
-    """Linear layer, GELU, linear layer.
-
-    Args:
-        width: of input and output.
-        hidden: between them.
-    """
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.add_module("fc1", nn.Linear(width, hidden))
-        self.add_module("gelu", nn.GELU())
-        self.add_module("fc2", nn.Linear(hidden, width))
+def mlp(width: int, hidden: int) -> nn.Sequential:
+    """Linear layer to ``hidden`` channels, GELU, linear layer back to ``width``."""
+    return named(fc1=nn.Linear(width, hidden), gelu=nn.GELU(), fc2=nn.Linear(hidden, width))
 
 
-class Normed(nn.Sequential):
-    """``body`` behind a layer norm (pre-norm).
-
-    Args:
-        width: of a token.
-        body: attention or MLP.
-    """
-
-    def __init__(self, width: int, body: nn.Module, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.add_module("norm", nn.LayerNorm(width, eps=eps))
-        self.add_module("body", body)
+def normed(width: int, body: nn.Module) -> nn.Sequential:
+    """``body`` behind a layer norm (pre-norm)."""
+    return named(norm=nn.LayerNorm(width, eps=1e-6), body=body)
 
 
 class PreNormBlock(nn.Module):
@@ -64,13 +43,14 @@ class PreNormBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.attention = Normed(width, Attention(width, heads))
-        self.mlp = Normed(width, Mlp(width, hidden))
+        self.attention = normed(width, Attention(width, heads))
+        self.mlp = normed(width, mlp(width, hidden))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, tokens, width) -> the same."""
         x = x + self.attention(x)
-        return x + self.mlp(x)  # type: ignore[no-any-return]
+        y: Tensor = x + self.mlp(x)
+        return y
 
 
 class PostNormBlock(nn.Module):
@@ -80,10 +60,11 @@ class PostNormBlock(nn.Module):
         super().__init__()
         self.attention = Attention(width, heads)
         self.norm1 = nn.LayerNorm(width, eps=1e-12)
-        self.mlp = Mlp(width, hidden)
+        self.mlp = mlp(width, hidden)
         self.norm2 = nn.LayerNorm(width, eps=1e-12)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, tokens, width) -> the same."""
         x = self.norm1(x + self.attention(x))
-        return self.norm2(x + self.mlp(x))  # type: ignore[no-any-return]
+        y: Tensor = self.norm2(x + self.mlp(x))
+        return y

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from camel_plugin.workload.networks.layers import named
+
 
 class ResidualUnit(nn.Module):
     """``shortcut(x) + branch(x)``, He et al. 2016.
@@ -23,17 +25,17 @@ class ResidualUnit(nn.Module):
         self.branch = branch
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
-            self.shortcut = nn.Sequential()
-            self.shortcut.add_module("conv", nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False))
-            self.shortcut.add_module("norm", nn.BatchNorm2d(channels_out))
+            convolution = nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
+            self.shortcut = named(conv=convolution, norm=nn.BatchNorm2d(channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
-        return self.branch(x) + self.shortcut(x)  # type: ignore[no-any-return]
+        y: Tensor = self.branch(x) + self.shortcut(x)
+        return y
 
 
-class ReversibleBlock(nn.Module):
-    """Additive coupling of two halves of the channels: ``y1 = x1 + F(x2)``, ``y2 = x2 + G(y1)``.
+class AdditiveCoupling(nn.Module):
+    """A reversible block of two halves of the channels: ``y1 = x1 + F(x2)``, ``y2 = x2 + G(y1)``.
 
     Gomez et al., "The Reversible Residual Network", NeurIPS 2017, eq. 6 and 7.
 

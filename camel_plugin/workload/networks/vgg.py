@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from camel_plugin.workload.networks.backbone import Backbone
+from camel_plugin.workload.networks.layers import named
 
 
 class Vgg(Backbone):
@@ -29,23 +30,22 @@ class Vgg(Backbone):
         for index, count in enumerate(groups):
             width = min(64 << index, 512)
             for layer in range(count):
-                unit = nn.Sequential()
-                unit.add_module("conv", nn.Conv2d(channels, width, 3, padding=1))
-                unit.add_module("relu", nn.ReLU())
+                unit = named(conv=nn.Conv2d(channels, width, 3, padding=1), relu=nn.ReLU())
                 if layer == count - 1:
                     unit.add_module("pool", nn.MaxPool2d(2))
                 self.stages.append(unit)
                 self.tap_channels.append(width)
                 channels = width
         self.width = channels * side * side
-        self.classifier = nn.Sequential()
-        self.classifier.add_module("fc1", nn.Linear(self.width, 4096))
-        self.classifier.add_module("relu1", nn.ReLU())
-        self.classifier.add_module("dropout1", nn.Dropout())
-        self.classifier.add_module("fc2", nn.Linear(4096, 4096))
-        self.classifier.add_module("relu2", nn.ReLU())
-        self.classifier.add_module("dropout2", nn.Dropout())
-        self.classifier.add_module("fc3", nn.Linear(4096, classes))
+        self.classifier = named(
+            fc1=nn.Linear(self.width, 4096),
+            relu1=nn.ReLU(),
+            dropout1=nn.Dropout(),
+            fc2=nn.Linear(4096, 4096),
+            relu2=nn.ReLU(),
+            dropout2=nn.Dropout(),
+            fc3=nn.Linear(4096, classes),
+        )
 
     def embed(self, x: Tensor) -> Tensor:
         """The image itself."""

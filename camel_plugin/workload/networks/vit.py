@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from camel_plugin.workload.networks.backbone import Backbone
-from camel_plugin.workload.networks.transformer import Attention, Mlp, Normed, PreNormBlock
-from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.networks.transformer import Attention, PreNormBlock, mlp, normed
+from camel_plugin.workload.networks.units import AdditiveCoupling
 
 
 class _Patches(nn.Module):
@@ -59,7 +59,8 @@ class Vit(Backbone):
 
     def embed(self, x: Tensor) -> Tensor:
         """(N, 3, image, image) -> (N, 1 + patches, width)."""
-        return self.patches(x)  # type: ignore[no-any-return]
+        y: Tensor = self.patches(x)
+        return y
 
     def units(self) -> Sequence[nn.Module]:
         """The encoder layers."""
@@ -72,7 +73,8 @@ class Vit(Backbone):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 1 + patches, width) -> (N, width), the normed class token."""
-        return self.norm(x)[:, 0]  # type: ignore[no-any-return]
+        y: Tensor = self.norm(x)
+        return y[:, 0]
 
 
 class RevVit(nn.Module):
@@ -98,12 +100,13 @@ class RevVit(nn.Module):
         """(N, 3, image, image) -> (N, classes)."""
         x = self.patches(x)
         x = self.blocks(torch.cat([x, x], -1))
-        return self.classifier(self.norm(x.mean(1)))  # type: ignore[no-any-return]
+        y: Tensor = self.classifier(self.norm(x.mean(1)))
+        return y
 
 
-def reversible_layer(width: int, heads: int) -> ReversibleBlock:
+def reversible_layer(width: int, heads: int) -> AdditiveCoupling:
     """``y1 = x1 + attention(x2)``, ``y2 = x2 + MLP(y1)`` on (N, tokens, 2 width)."""
-    return ReversibleBlock(Normed(width, Attention(width, heads)), Normed(width, Mlp(width, 4 * width)), dim=2)
+    return AdditiveCoupling(normed(width, Attention(width, heads)), normed(width, mlp(width, 4 * width)), dim=2)
 
 
 def vit(

@@ -18,7 +18,7 @@ from camel_plugin.workload.lowering.lowering import MAC_KINDS
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.lowering.vector_ops import forward_ops
 from camel_plugin.workload.networks.branches import BasicBranch
-from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.networks.units import AdditiveCoupling
 from camel_plugin.workload.operators import OPERATORS as OPERATOR_TABLE
 
 
@@ -302,14 +302,14 @@ def test_couplings_are_recognised_by_what_they_compute():
 
 
 def test_a_branch_that_reads_something_else_is_no_coupling():
-    block = ReversibleBlock(BasicBranch(4, 4), BasicBranch(4, 4))
+    block = AdditiveCoupling(BasicBranch(4, 4), BasicBranch(4, 4))
     leak = Calls(lambda m, x: m.b(x) + m.b.f(x[:, :4]).repeat(1, 2, 1, 1), b=block)
     graph = capture(nn.Sequential(nn.Conv2d(3, 8, 1), leak), (2, 3, 4, 4))
     assert not any(set(b.f) & {n.name for n in graph.nodes if "1.b" not in n.modules} for b in graph.blocks)
 
 
 def test_chains_of_blocks_keep_their_streams_apart():
-    block = [ReversibleBlock(BasicBranch(4, 4), BasicBranch(4, 4)) for _ in range(3)]
+    block = [AdditiveCoupling(BasicBranch(4, 4), BasicBranch(4, 4)) for _ in range(3)]
     graph = capture(nn.Sequential(nn.Conv2d(3, 8, 1), *block), (2, 3, 4, 4))
     assert kinds(graph).count("split") == kinds(graph).count("concat") == 1
     assert len(graph.blocks) == 3

@@ -7,8 +7,8 @@ from camel_plugin.spec.step import Pass
 from camel_plugin.workload.load import load_network
 from camel_plugin.workload.networks.branches import BasicBranch, BottleneckBranch
 from camel_plugin.workload.networks.resnet_imagenet import resnet50
-from camel_plugin.workload.networks.revnet import RevNet, revnet
-from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.networks.revnet import revnet
+from camel_plugin.workload.networks.units import AdditiveCoupling
 
 
 def parameters(module):
@@ -79,7 +79,7 @@ def test_resnet50_has_the_published_work():
 @pytest.mark.parametrize("training", [True, False])
 def test_inverse_gives_the_input_back(branch, training):
     torch.manual_seed(0)
-    block = ReversibleBlock(branch(8, 8), branch(8, 8)).double().train(training)
+    block = AdditiveCoupling(branch(8, 8), branch(8, 8)).double().train(training)
     x = torch.randn(4, 16, 6, 6, dtype=torch.float64)
     with torch.no_grad():
         y = block(x)
@@ -89,7 +89,7 @@ def test_inverse_gives_the_input_back(branch, training):
 
 def test_inverse_of_a_whole_chain():
     torch.manual_seed(0)
-    network: RevNet = revnet([3, 3, 3], [32, 32, 64, 112]).double()
+    network = revnet([3, 3, 3], [32, 32, 64, 112]).double()
     blocks = list(network.get_submodule("stage1").children())
     x = torch.randn(2, 32, 8, 8, dtype=torch.float64)
     with torch.no_grad():

@@ -22,7 +22,7 @@ from camel_plugin.spec.step import Pass
 from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.networks.branches import BasicBranch
-from camel_plugin.workload.networks.units import ResidualUnit, ReversibleBlock
+from camel_plugin.workload.networks.units import AdditiveCoupling, ResidualUnit
 
 PARAMETERS = {
     "resnet18": 11_689_512,  # torchvision's model pages, and the next four
@@ -163,12 +163,12 @@ def test_reversible_remembers_what_a_reversible_autograd_function_does(name, mon
     last = {b.module: {b.y1, b.y2} != after for b, after in zip(graph.blocks, following, strict=True)}
     module, x = build(name)
     places = {id(child): path for path, child in module.named_modules()}
-    plain = ReversibleBlock.forward
+    plain = AdditiveCoupling.forward
 
     def keep(block, x, *side):
         return Keeps.apply(block, plain, last[places[id(block)]], x, *side)
 
-    monkeypatch.setattr(ReversibleBlock, "forward", keep)
+    monkeypatch.setattr(AdditiveCoupling, "forward", keep)
     saved = Saved(module)
     with sdpa_kernel(SDPBackend.MATH), saved_tensors_hooks(saved.pack, lambda tensor: tensor):
         functional.cross_entropy(module(x), torch.empty(BATCH, dtype=torch.int64, device="meta"))

@@ -18,7 +18,7 @@ from zoo import BATCH, Saved, build, networks
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.freeze import only_trainable
 from camel_plugin.workload.load import load_network
-from camel_plugin.workload.networks.units import ReversibleBlock
+from camel_plugin.workload.networks.units import AdditiveCoupling
 
 
 def step_of(name, **recipe):
@@ -95,7 +95,7 @@ class Inverted(Coupling):
         return None, x.grad, *(tensor.grad for tensor in side)
 
 
-PLAIN = ReversibleBlock.forward
+PLAIN = AdditiveCoupling.forward
 
 
 @pytest.mark.parametrize(("reversible", "function"), [("fused", Coupling), ("generic", Inverted)])
@@ -103,7 +103,7 @@ PLAIN = ReversibleBlock.forward
 def test_a_reversible_step_does_the_work_of_a_reversible_autograd_function(name, reversible, function, monkeypatch):
     step = step_of(name, schedule="reversible", reversible=reversible)
     module, x = build(name)
-    monkeypatch.setattr(ReversibleBlock, "forward", lambda block, x, *side: function.apply(block, x, *side))
+    monkeypatch.setattr(AdditiveCoupling, "forward", lambda block, x, *side: function.apply(block, x, *side))
     ours = work(step, Pass.RECONSTRUCT, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)
     loss = []
     assert work(step, Pass.FORWARD) == macs(lambda: loss.append(loss_of(module(x))))
@@ -115,7 +115,7 @@ def test_a_checkpointed_step_does_the_work_and_keeps_the_tensors_of_torch_s(name
     """Segments of one block each: a convolution of the stem, the rest of it with the first unit, units, the head."""
     step = step_of(name, schedule="checkpoint", checkpoint_blocks=1)
     module, x = build(name)
-    units = [unit for stage in range(module.stages) for unit in module.get_submodule(f"stage{stage + 1}")]
+    units = [unit for stage in module[1:-1] for unit in stage]
 
     def run(keep):
         y = module.stem.conv(x)
