@@ -42,7 +42,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Node:
+class OperatorNode:
     """One operator call.
 
     Attributes:
@@ -136,7 +136,7 @@ class InvertibleModule:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[str, ...]
-    inverse: tuple[Node, ...]
+    inverse: tuple[OperatorNode, ...]
     recovered: tuple[str, ...]
 
 
@@ -157,7 +157,7 @@ class Graph:
     """
 
     network: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[OperatorNode, ...]
     values: Mapping[str, Value]
     outputs: tuple[str, ...]
     blocks: tuple[ReversibleBlock, ...] = ()
@@ -166,7 +166,7 @@ class Graph:
     not_reached: tuple[str, ...] = ()
     invertible: tuple[InvertibleModule, ...] = ()
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> OperatorNode:
         """The node called ``name`` (KeyError if there is none)."""
         for node in self.nodes:
             if node.name == name:

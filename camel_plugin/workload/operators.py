@@ -33,7 +33,7 @@ class Operator:
 
     Attributes:
         kind: of the node.
-        operands: names of its tensor arguments, in the order of ``Node.inputs``; absent ones are left out.
+        operands: names of its tensor arguments, in the order of ``OperatorNode.inputs``; absent ones are left out.
         attributes: further arguments -> attributes of the node; ``kind`` among them replaces that of the node.
         results: names of the results that the node keeps; empty for any number of equal ones.
     """

@@ -22,7 +22,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.utils._pytree import tree_map_only
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.spec.graph import Graph, InvertibleModule, Node, ReversibleBlock, ValueRole
+from camel_plugin.spec.graph import Graph, InvertibleModule, OperatorNode, ReversibleBlock, ValueRole
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.inverse import verify_inverse
 from camel_plugin.workload.capture.recorder import Recorder, flat
@@ -108,7 +108,7 @@ def _graph(recorder: Recorder, name: str, result: Any) -> Graph:
 
 
 def _invertible_modules(
-    recorder: Recorder, nodes: Sequence[Node], blocks: Sequence[ReversibleBlock]
+    recorder: Recorder, nodes: Sequence[OperatorNode], blocks: Sequence[ReversibleBlock]
 ) -> Iterator[InvertibleModule]:
     """Modules with an inverse that are no couplings and hold none: those whose inputs need not be kept."""
     declared = [path for path in _invertible(recorder) if path in recorder.calls]

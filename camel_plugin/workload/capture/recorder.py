@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from camel_plugin.spec.graph import Node, Shape, Value, ValueRole
+from camel_plugin.spec.graph import OperatorNode, Shape, Value, ValueRole
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.autograd_functions import traced_as_plain_code
 from camel_plugin.workload.capture.constants import Constants
@@ -53,7 +53,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.path = ""
         self.calls: dict[str, tuple[Any, ...]] = {}
         self.results: dict[str, Any] = {}
-        self.nodes: list[Node] = []
+        self.nodes: list[OperatorNode] = []
         self.values: dict[str, Value] = {}
         self.names: dict[int, str] = {}
         self.views: defaultdict[str, set[int]] = defaultdict(set)
@@ -132,7 +132,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 stack.enter_context(mode)
             yield
 
-    def inverse(self, path: str) -> tuple[tuple[Node, ...], Any]:
+    def inverse(self, path: str) -> tuple[tuple[OperatorNode, ...], Any]:
         """The nodes of a module's inverse on what its forward pass returned, and what the inverse returned."""
         begin = len(self.nodes)
         self.path = f"{path}.inverse"
@@ -290,7 +290,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.values[output] = Value(output, shape, ValueRole.ACTIVATION, differentiable)
         modules = tuple(path for path, _ in self.stack)
         self.nodes.append(
-            Node(name, kind, inputs, input_shapes, outputs, output_shapes, attributes, self.path, modules, grad)
+            OperatorNode(name, kind, inputs, input_shapes, outputs, output_shapes, attributes, self.path, modules, grad)
         )
         return outputs
 

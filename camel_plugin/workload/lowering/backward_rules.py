@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.spec.graph import Node
+from camel_plugin.spec.graph import OperatorNode
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.lowering.builder import StepBuilder
 from camel_plugin.workload.lowering.lowering import (
@@ -21,7 +21,7 @@ from camel_plugin.workload.lowering.lowering import (
 from camel_plugin.workload.lowering.vector_ops import forward_ops
 
 
-def run_forward(b: StepBuilder, node: Node, pass_: Pass, suffix: str = "") -> None:
+def run_forward(b: StepBuilder, node: OperatorNode, pass_: Pass, suffix: str = "") -> None:
     """Emit ``node``; its outputs are held in tensors whose names end in ``suffix``."""
     reads = [b.tensor(value) for value in node.inputs]
     writes = [b.hold(value, suffix) for value in node.outputs]
@@ -38,7 +38,7 @@ def run_forward(b: StepBuilder, node: Node, pass_: Pass, suffix: str = "") -> No
 
 def _emit_nests(
     b: StepBuilder,
-    node: Node,
+    node: OperatorNode,
     nests: Nests,
     name: str,
     pass_: Pass,
@@ -56,7 +56,7 @@ def _emit_nests(
         b.emit(name + suffix, pass_, node.kind, reads, writes, problem=problem, roles=roles, partner=whole)
 
 
-def run_backward(b: StepBuilder, node: Node) -> None:
+def run_backward(b: StepBuilder, node: OperatorNode) -> None:
     """Emit the gradients of ``node``, the weights' first so that its input may be overwritten after them.
 
     Raises:
@@ -69,7 +69,7 @@ def run_backward(b: StepBuilder, node: Node) -> None:
     BACKWARD[node.kind](b, node)
 
 
-def _dy(b: StepBuilder, node: Node) -> str:
+def _dy(b: StepBuilder, node: OperatorNode) -> str:
     gradient = b.gradient(node.outputs[0])
     if gradient is None:
         raise WorkloadError("only a saved statistic of this operator has a gradient", field=node.name)
@@ -86,7 +86,7 @@ class _Target:
     before: tuple[str, ...]
 
 
-def _target(b: StepBuilder, node: Node, index: int) -> _Target:
+def _target(b: StepBuilder, node: OperatorNode, index: int) -> _Target:
     value = node.inputs[index]
     if b.is_parameter(value):
         tensor, before = b.weight_gradient(value)
@@ -95,12 +95,12 @@ def _target(b: StepBuilder, node: Node, index: int) -> _Target:
     return _Target(name, Pass.INPUT_GRAD, b.new_gradient(value), ())
 
 
-def _settle(b: StepBuilder, node: Node, index: int, target: _Target) -> None:
+def _settle(b: StepBuilder, node: OperatorNode, index: int, target: _Target) -> None:
     if target.pass_ is Pass.INPUT_GRAD:
         b.contribute(node, node.inputs[index], target.tensor)
 
 
-def _produce(b: StepBuilder, node: Node, index: int, kind: str, reads: list[str], ops: int) -> None:
+def _produce(b: StepBuilder, node: OperatorNode, index: int, kind: str, reads: list[str], ops: int) -> None:
     """One vector operation that makes the gradient of the ``index``-th input."""
     if b.is_trainable(node.inputs[index]):
         target = _target(b, node, index)
@@ -109,7 +109,7 @@ def _produce(b: StepBuilder, node: Node, index: int, kind: str, reads: list[str]
         _settle(b, node, index, target)
 
 
-def _hand_on(b: StepBuilder, node: Node, index: int) -> None:
+def _hand_on(b: StepBuilder, node: OperatorNode, index: int) -> None:
     """The gradient of the output is that of the input, summed where the input was broadcast."""
     value, dy = node.inputs[index], _dy(b, node)
     if not b.is_trainable(value):
@@ -121,7 +121,7 @@ def _hand_on(b: StepBuilder, node: Node, index: int) -> None:
         b.contribute(node, value, dy)
 
 
-def _mac(b: StepBuilder, node: Node) -> None:
+def _mac(b: StepBuilder, node: OperatorNode) -> None:
     if len(node.inputs) > 2:
         _hand_on(b, node, 2)
     if b.is_trainable(node.inputs[1]):
@@ -130,7 +130,7 @@ def _mac(b: StepBuilder, node: Node) -> None:
         _mac_input_grad(b, node)
 
 
-def _mac_weight_grad(b: StepBuilder, node: Node) -> None:
+def _mac_weight_grad(b: StepBuilder, node: OperatorNode) -> None:
     dy, x, target = _dy(b, node), b.tensor(node.inputs[0]), _target(b, node, 1)
     kernel, image = (x, dy) if is_transposed(node) else (dy, x)
     roles = {"Weights": kernel, "Inputs": image, "Outputs": target.tensor}
@@ -139,7 +139,7 @@ def _mac_weight_grad(b: StepBuilder, node: Node) -> None:
     _settle(b, node, 1, target)
 
 
-def _mac_input_grad(b: StepBuilder, node: Node) -> None:
+def _mac_input_grad(b: StepBuilder, node: OperatorNode) -> None:
     dy, weight, target = _dy(b, node), b.tensor(node.inputs[1]), _target(b, node, 0)
     roles = {"Weights": weight, "Inputs": dy, "Outputs": target.tensor}
     reads = (weight, dy, *target.before)
@@ -147,8 +147,8 @@ def _mac_input_grad(b: StepBuilder, node: Node) -> None:
     _settle(b, node, 0, target)
 
 
-def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Node], None]:
-    def rule(b: StepBuilder, node: Node) -> None:
+def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, OperatorNode], None]:
+    def rule(b: StepBuilder, node: OperatorNode) -> None:
         dy, elements = _dy(b, node), math.prod(node.output_shapes[0])
         data = [dy, b.tensor(node.inputs[0]), *(b.tensor(statistic) for statistic in node.outputs[1:])]
         reads, sums = list(data), []
@@ -172,22 +172,22 @@ def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Node], N
     return rule
 
 
-def _from_saved(kind: str, ops: int, *, saved: str) -> Callable[[StepBuilder, Node], None]:
+def _from_saved(kind: str, ops: int, *, saved: str) -> Callable[[StepBuilder, OperatorNode], None]:
     """Element-wise rules that need dY and the input, the output or what was saved beside it."""
 
-    def rule(b: StepBuilder, node: Node) -> None:
+    def rule(b: StepBuilder, node: OperatorNode) -> None:
         value = {"input": node.inputs[0], "output": node.outputs[0], "beside": node.outputs[-1]}[saved]
         _produce(b, node, 0, kind, [_dy(b, node), b.tensor(value)], ops * math.prod(node.output_shapes[0]))
 
     return rule
 
 
-def _add(b: StepBuilder, node: Node) -> None:
+def _add(b: StepBuilder, node: OperatorNode) -> None:
     for index in range(len(node.inputs)):
         _hand_on(b, node, index)
 
 
-def _subtract(b: StepBuilder, node: Node) -> None:
+def _subtract(b: StepBuilder, node: OperatorNode) -> None:
     negative = 1 if node.kind == "sub" else 0
     for index in range(len(node.inputs)):
         if index == negative:
@@ -196,14 +196,14 @@ def _subtract(b: StepBuilder, node: Node) -> None:
             _hand_on(b, node, index)
 
 
-def _multiply(b: StepBuilder, node: Node) -> None:
+def _multiply(b: StepBuilder, node: OperatorNode) -> None:
     elements = math.prod(node.output_shapes[0])
     for index in range(len(node.inputs)):
         others = [b.tensor(value) for value in node.inputs[1 - index : 2 - index]]
         _produce(b, node, index, "mul", [_dy(b, node), *others], elements)
 
 
-def _divide(b: StepBuilder, node: Node) -> None:
+def _divide(b: StepBuilder, node: OperatorNode) -> None:
     dy, elements = _dy(b, node), math.prod(node.output_shapes[0])
     divisor = [b.tensor(value) for value in node.inputs[1:]]
     _produce(b, node, 0, "div", [dy, *divisor], elements)
@@ -212,18 +212,18 @@ def _divide(b: StepBuilder, node: Node) -> None:
         _produce(b, node, 1, "div", [dy, b.tensor(node.outputs[0]), *divisor], 3 * elements)
 
 
-def _mask(b: StepBuilder, node: Node) -> None:
+def _mask(b: StepBuilder, node: OperatorNode) -> None:
     reads = [_dy(b, node), b.tensor(node.inputs[1])]
     _produce(b, node, 0, "mask", reads, math.prod(node.output_shapes[0]))
 
 
-def _prelu(b: StepBuilder, node: Node) -> None:
+def _prelu(b: StepBuilder, node: OperatorNode) -> None:
     data = [_dy(b, node), *(b.tensor(value) for value in node.inputs)]
     for index in range(2):
         _produce(b, node, index, "prelu", data, 2 * math.prod(node.output_shapes[0]))
 
 
-def _where(b: StepBuilder, node: Node) -> None:
+def _where(b: StepBuilder, node: OperatorNode) -> None:
     """Each branch gets the gradient where it was taken; the condition (or both operands) tell where."""
     elements = math.prod(node.output_shapes[0])
     branches = range(len(node.inputs) - 2, len(node.inputs))
@@ -232,25 +232,25 @@ def _where(b: StepBuilder, node: Node) -> None:
         _produce(b, node, index, "mask", [_dy(b, node), *choice], elements)
 
 
-def _gather(b: StepBuilder, node: Node) -> None:
+def _gather(b: StepBuilder, node: OperatorNode) -> None:
     """Rows of dY are added to those of a gradient as large as the table (torch's dense one)."""
     indices = [b.tensor(value) for value in node.inputs[1:]]
     _produce(b, node, 0, "scatter", [_dy(b, node), *indices], math.prod(node.output_shapes[0]))
 
 
-def _extremum(b: StepBuilder, node: Node) -> None:
+def _extremum(b: StepBuilder, node: OperatorNode) -> None:
     data = [_dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.outputs[0])]
     reads = [data[0], b.tensor(node.outputs[1])] if len(node.outputs) > 1 else data
     _produce(b, node, 0, "extremum", reads, math.prod(node.input_shapes[0]))
 
 
-def _moment(b: StepBuilder, node: Node) -> None:
+def _moment(b: StepBuilder, node: OperatorNode) -> None:
     """Difference to the mean (or quotient by the norm), times dY."""
     reads = [_dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.outputs[-1])]
     _produce(b, node, 0, "moment", reads, 2 * math.prod(node.input_shapes[0]))
 
 
-def _slice_write(b: StepBuilder, node: Node) -> None:
+def _slice_write(b: StepBuilder, node: OperatorNode) -> None:
     """What was overwritten gets no gradient; what was written gets its part."""
     dy = _dy(b, node)
     _produce(b, node, 0, "slice_write", [dy], 0)
@@ -258,27 +258,27 @@ def _slice_write(b: StepBuilder, node: Node) -> None:
         _produce(b, node, 1, "slice", [dy], 0)
 
 
-def _max_pool(b: StepBuilder, node: Node) -> None:
+def _max_pool(b: StepBuilder, node: OperatorNode) -> None:
     reads = [_dy(b, node), b.tensor(node.outputs[-1])]
     _produce(b, node, 0, "max_pool", reads, math.prod(node.output_shapes[0]))
 
 
-def _avg_pool(b: StepBuilder, node: Node) -> None:
+def _avg_pool(b: StepBuilder, node: OperatorNode) -> None:
     _produce(b, node, 0, "avg_pool", [_dy(b, node)], forward_ops(node))
 
 
-def _spread(b: StepBuilder, node: Node) -> None:
+def _spread(b: StepBuilder, node: OperatorNode) -> None:
     _produce(b, node, 0, "broadcast", [_dy(b, node)], math.prod(node.input_shapes[0]))
 
 
-def _move(kind: str) -> Callable[[StepBuilder, Node], None]:
-    def rule(b: StepBuilder, node: Node) -> None:
+def _move(kind: str) -> Callable[[StepBuilder, OperatorNode], None]:
+    def rule(b: StepBuilder, node: OperatorNode) -> None:
         _produce(b, node, 0, kind, [_dy(b, node)], 0)
 
     return rule
 
 
-def _concat(b: StepBuilder, node: Node) -> None:
+def _concat(b: StepBuilder, node: OperatorNode) -> None:
     dy = _dy(b, node)
     for index, value in enumerate(node.inputs):
         if b.is_parameter(value):
@@ -291,29 +291,29 @@ def _concat(b: StepBuilder, node: Node) -> None:
             b.contribute(node, value, target)
 
 
-def _split(b: StepBuilder, node: Node) -> None:
+def _split(b: StepBuilder, node: OperatorNode) -> None:
     gradients = [gradient for output in node.outputs if (gradient := b.gradient(output))]
     _produce(b, node, 0, "concat", gradients, 0)
 
 
-def _unsupported(b: StepBuilder, node: Node) -> None:
+def _unsupported(b: StepBuilder, node: OperatorNode) -> None:
     for index, value in enumerate(node.inputs):
         _produce(b, node, index, "unsupported", [_dy(b, node), b.tensor(value)], 0)
 
 
-def _sum_up(b: StepBuilder, node: Node) -> None:
+def _sum_up(b: StepBuilder, node: OperatorNode) -> None:
     _produce(b, node, 0, "reduce", [_dy(b, node)], math.prod(node.output_shapes[0]))
 
 
-def _interpolate(b: StepBuilder, node: Node) -> None:
+def _interpolate(b: StepBuilder, node: OperatorNode) -> None:
     _produce(b, node, 0, "interpolate", [_dy(b, node)], forward_ops(node))
 
 
-def _pass_on_first(b: StepBuilder, node: Node) -> None:
+def _pass_on_first(b: StepBuilder, node: OperatorNode) -> None:
     _hand_on(b, node, 0)
 
 
-BACKWARD: dict[str, Callable[[StepBuilder, Node], None]] = {
+BACKWARD: dict[str, Callable[[StepBuilder, OperatorNode], None]] = {
     **dict.fromkeys(MAC_KINDS, _mac),
     # Normalised input: 2; its product with dY and both sums: 3. Batch norm's dX is a sum of three scaled terms: 4.
     "batch_norm": _norm(5, 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from camel_plugin.spec.graph import Graph, Node, Value, ValueRole
+from camel_plugin.spec.graph import Graph, OperatorNode, Value, ValueRole
 from camel_plugin.spec.problem import Problem
 from camel_plugin.spec.step import Operation, Pass, Tensor, TensorKind
 
@@ -110,7 +110,7 @@ class StepBuilder:
         """A fresh tensor for a contribution to the gradient of an activation."""
         return self.declare(f"{value}:grad", TensorKind.GRADIENT, self.value(value).shape)
 
-    def contribute(self, node: Node, value: str, tensor: str) -> None:
+    def contribute(self, node: OperatorNode, value: str, tensor: str) -> None:
         """Add ``tensor`` to the gradient of ``value``; the second contribution on costs an addition."""
         before = self._gradients.get(value)
         if before is None:

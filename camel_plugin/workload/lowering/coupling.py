@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from camel_plugin.spec.graph import Node, ReversibleBlock, Value, ValueRole
+from camel_plugin.spec.graph import OperatorNode, ReversibleBlock, Value, ValueRole
 
 _MOVES = frozenset({"concat", "copy", "slice", "split", "slice_write"})
 _BRANCH_NAMES = (("f", "g"), ("fm", "gm"))
 
 
-def without_idle_moves(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
+def without_idle_moves(nodes: Sequence[OperatorNode], outputs: Sequence[str]) -> tuple[OperatorNode, ...]:
     """Let the readers of ``split(concat(a, b))`` read ``a`` and ``b``, then drop the moves that nobody reads.
 
     Chains of blocks that take and return one tensor thus keep their streams apart, as the memory would. Unread
@@ -35,7 +35,7 @@ def without_idle_moves(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[N
     return tuple(reversed(alive))
 
 
-def _undoes(split: Node, concat: Node) -> bool:
+def _undoes(split: OperatorNode, concat: OperatorNode) -> bool:
     return (
         concat.kind == "concat"
         and split.input_shapes[0] == concat.output_shapes[0]
@@ -45,7 +45,7 @@ def _undoes(split: Node, concat: Node) -> bool:
 
 
 def find_reversible_blocks(
-    nodes: Sequence[Node], values: Mapping[str, Value], children: Mapping[str, Mapping[str, str]]
+    nodes: Sequence[OperatorNode], values: Mapping[str, Value], children: Mapping[str, Mapping[str, str]]
 ) -> tuple[ReversibleBlock, ...]:
     """The additive couplings among the modules that say they are invertible.
 
@@ -69,7 +69,7 @@ def find_reversible_blocks(
 
 
 def _match(
-    path: str, f_path: str, g_path: str, nodes: Sequence[Node], values: Mapping[str, Value]
+    path: str, f_path: str, g_path: str, nodes: Sequence[OperatorNode], values: Mapping[str, Value]
 ) -> ReversibleBlock | None:
     inside = [node for node in nodes if path in node.modules]
     f = [node for node in inside if f_path in node.modules]
@@ -94,7 +94,7 @@ def _match(
     return ReversibleBlock(path, x1, x2, y1, y2, f_names, g_names, f_out, g_out, adds[0].name, adds[1].name)
 
 
-def _stream_and_branch(add: Node, branch: Sequence[Node]) -> tuple[str, str] | None:
+def _stream_and_branch(add: OperatorNode, branch: Sequence[OperatorNode]) -> tuple[str, str] | None:
     """The two operands of the coupling's addition: the stream, and what the branch returned."""
     made = {output for node in branch for output in node.outputs}
     inside = [name for name in add.inputs if name in made]
@@ -102,7 +102,7 @@ def _stream_and_branch(add: Node, branch: Sequence[Node]) -> tuple[str, str] | N
     return (outside[0], inside[0]) if len(inside) == len(outside) == 1 else None
 
 
-def _data_read(branch: Sequence[Node], values: Mapping[str, Value]) -> set[str]:
+def _data_read(branch: Sequence[OperatorNode], values: Mapping[str, Value]) -> set[str]:
     """Values from outside that a branch reads, its parameters and constants left out."""
     made = {output for node in branch for output in node.outputs}
     read = {name for node in branch for name in node.inputs} - made

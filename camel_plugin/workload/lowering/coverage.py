@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from camel_plugin.spec.graph import Node
+from camel_plugin.spec.graph import OperatorNode
 from camel_plugin.workload.lowering.lowering import MAC_KINDS, conv_of
 
 NAMED = 3
 """Modules that a note names; of the rest it says how many there are."""
 
 
-def left_out(nodes: Sequence[Node]) -> Iterator[str]:
+def left_out(nodes: Sequence[OperatorNode]) -> Iterator[str]:
     """Operators without a model: where, how many, and their share of the forward pass's bytes and work.
 
     Bytes are those of operands and results, all values of one size. Multiply-accumulates are known where torch has a
@@ -20,7 +20,7 @@ def left_out(nodes: Sequence[Node]) -> Iterator[str]:
     """
     moved = {node.name: sum(map(math.prod, (*node.input_shapes, *node.output_shapes))) for node in nodes}
     macs = {node.name: conv_of(node).macs for node in nodes if node.kind in MAC_KINDS}
-    found: dict[str, list[Node]] = {}
+    found: dict[str, list[OperatorNode]] = {}
     for node in nodes:
         if node.kind == "unsupported":
             found.setdefault(str(node.attributes["operator"]), []).append(node)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from camel_plugin.spec.graph import Node
+from camel_plugin.spec.graph import OperatorNode
 from camel_plugin.spec.problem import Dataspace, Problem, Term
 
 MAC_KINDS = frozenset(
@@ -57,7 +57,7 @@ class Conv:
         return self.groups * self.c * self.m * self.n * math.prod(self.kernel) * math.prod(self.output)
 
 
-def conv_of(node: Node) -> Conv:
+def conv_of(node: OperatorNode) -> Conv:
     """The convolution that a node computes, or whose input gradient a transposed convolution computes."""
     data, weight, out = node.input_shapes[0], node.input_shapes[1], node.output_shapes[0]
     if node.kind in ("linear", "matmul"):
@@ -78,7 +78,7 @@ def conv_of(node: Node) -> Conv:
     )
 
 
-def is_transposed(node: Node) -> bool:
+def is_transposed(node: OperatorNode) -> bool:
     """Whether the node is a transposed convolution."""
     return node.kind.startswith("conv_transpose")
 
@@ -101,18 +101,18 @@ class Nests:
     untouched: int = 0
 
 
-def forward_nests(node: Node) -> Nests:
+def forward_nests(node: OperatorNode) -> Nests:
     """Weights = W, Inputs = X, Outputs = Y."""
     conv = conv_of(node)
     return input_grad_nests_of(conv) if is_transposed(node) else Nests({"": forward_problem(conv)})
 
 
-def weight_grad_problem_of(node: Node) -> Problem:
+def weight_grad_problem_of(node: OperatorNode) -> Problem:
     """Weights = dY, Inputs = X, Outputs = dW; of a transposed convolution Weights = X, Inputs = dY."""
     return weight_grad_problem(conv_of(node))
 
 
-def input_grad_nests(node: Node) -> Nests:
+def input_grad_nests(node: OperatorNode) -> Nests:
     """Weights = W, Inputs = dY, Outputs = dX."""
     conv = conv_of(node)
     return Nests({"": forward_problem(conv)}) if is_transposed(node) else input_grad_nests_of(conv)

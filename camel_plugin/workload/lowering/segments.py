@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from camel_plugin.spec.graph import Graph, Node, ValueRole
+from camel_plugin.spec.graph import Graph, OperatorNode, ValueRole
 from camel_plugin.workload.lowering.lowering import MAC_KINDS
 
 
-def segments(graph: Graph, blocks: int | None = None) -> list[tuple[Node, ...]]:
+def segments(graph: Graph, blocks: int | None = None) -> list[tuple[OperatorNode, ...]]:
     """The nodes in runs of ``blocks`` blocks each.
 
     A block is the shortest run of nodes with a multiply-accumulate operator behind which one activation alone, or the
@@ -28,12 +28,12 @@ def block_count(graph: Graph) -> int:
     return len(_blocks(graph))
 
 
-def _blocks(graph: Graph) -> list[list[Node]]:
+def _blocks(graph: Graph) -> list[list[OperatorNode]]:
     last_read = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     last_read.update((name, len(graph.nodes)) for name in graph.outputs)
     couplings = {block.add_g: {block.y1, block.y2} for block in graph.blocks}
     alive = {name for name, value in graph.values.items() if value.role is ValueRole.INPUT}
-    runs: list[list[Node]] = [[]]
+    runs: list[list[OperatorNode]] = [[]]
     for index, node in enumerate(graph.nodes):
         runs[-1].append(node)
         alive.update(node.outputs)

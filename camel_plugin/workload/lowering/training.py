@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import replace
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.spec.graph import Graph, InvertibleModule, Node, ReversibleBlock
+from camel_plugin.spec.graph import Graph, InvertibleModule, OperatorNode, ReversibleBlock
 from camel_plugin.spec.recipe import Recipe, Reversible, Schedule
 from camel_plugin.spec.step import Coverage, Pass, Step, TensorKind, over_samples
 from camel_plugin.workload.lowering.backward_rules import run_backward, run_forward
@@ -139,7 +139,9 @@ def _reversible(b: StepBuilder, generic: bool) -> None:
             run_backward(b, node)
 
 
-def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dict[str, Node], generic: bool) -> None:
+def _invert_and_differentiate(
+    b: StepBuilder, block: ReversibleBlock, nodes: dict[str, OperatorNode], generic: bool
+) -> None:
     """x2 = y2 - G(y1), G's gradients, x1 = y1 - F(x2), F's gradients: only one branch is alive at a time.
 
     The generic way has both inputs first and then differentiates a forward pass of the whole block.
@@ -169,7 +171,7 @@ def _invert_and_differentiate(b: StepBuilder, block: ReversibleBlock, nodes: dic
             run_backward(b, nodes[name])
 
 
-def _run_inverse(b: StepBuilder, module: InvertibleModule, nodes: dict[str, Node]) -> None:
+def _run_inverse(b: StepBuilder, module: InvertibleModule, nodes: dict[str, OperatorNode]) -> None:
     """The module's own inverse, its forward pass again, then its gradients: the generic way."""
     if not any(map(b.is_trainable, module.outputs)):
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from camel_plugin.spec.graph import Node
+from camel_plugin.spec.graph import OperatorNode
 
 _ELEMENT_OPS: dict[str, int] = {
     "batch_norm": 5,  # sum; square, sum; scale, shift (mean and variance folded into both)
@@ -49,7 +49,7 @@ _PER_INPUT = {"reduce": 1, "extremum": 1, "moment": 3}
 """Element operations per input element, forward; a moment is a sum, a difference and a square."""
 
 
-def forward_ops(node: Node) -> int:
+def forward_ops(node: OperatorNode) -> int:
     """Element operations of a vector node."""
     out = math.prod(node.output_shapes[0])
     if node.kind in ("max_pool", "avg_pool"):

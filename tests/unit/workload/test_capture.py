@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.spec.graph import Node, ValueRole
+from camel_plugin.spec.graph import OperatorNode, ValueRole
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
@@ -142,7 +142,7 @@ def test_every_kind_of_operator_has_a_cost_and_a_rule():
     for operator in OPERATOR_TABLE.values():
         kinds_made = {operator.kind} if operator.kind != "conv" else {kind for kind in MAC_KINDS if "conv" in kind}
         assert kinds_made - no_gradient <= set(BACKWARD)
-        vector = Node("n", operator.kind, (), ((2, 3),), (), ((2, 3),), {"kernel": (2, 2), "training": True})
+        vector = OperatorNode("n", operator.kind, (), ((2, 3),), (), ((2, 3),), {"kernel": (2, 2), "training": True})
         assert kinds_made <= MAC_KINDS or forward_ops(vector) >= 0
 
 

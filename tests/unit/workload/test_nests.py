@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from camel_plugin.spec.graph import Node
+from camel_plugin.spec.graph import OperatorNode
 from camel_plugin.workload.lowering.lowering import (
     conv_of,
     forward_nests,
@@ -55,7 +55,7 @@ class Case:
         y.backward(dy)
         attributes = {"stride": (stride,) * 2, "dilation": (dilation,) * 2, "groups": groups}
         shapes = (tuple(x.shape), tuple(w.shape))
-        node = Node("conv", "conv2d", ("x", "w"), shapes, ("y",), (tuple(y.shape),), attributes)
+        node = OperatorNode("conv", "conv2d", ("x", "w"), shapes, ("y",), (tuple(y.shape),), attributes)
         self.conv, self.padding, self.groups = conv_of(node), padding, groups
         self.x, self.y, self.dy, self.dx = (self.grouped(t) for t in (x, y, dy, x.grad))
         self.w = w.detach().numpy().reshape(groups, m, c, kernel, s_kernel)
@@ -201,7 +201,7 @@ def test_transposed_convolutions_are_the_gradients_of_ordinary_ones(stride, kern
     y = functional.conv_transpose2d(x, w, None, stride, 0, rest, groups)
     np.testing.assert_allclose(t.grouped(y), t.dx, atol=1e-12)
     geometry = {"stride": (stride,) * 2, "dilation": (1, 1), "groups": groups}
-    node = Node(
+    node = OperatorNode(
         "up", "conv_transpose2d", ("x", "w"), (tuple(x.shape), tuple(w.shape)), ("y",), (tuple(y.shape),), geometry
     )
     assert conv_of(node) == t.conv
@@ -229,7 +229,9 @@ def test_three_dimensional_convolutions(stride, dilation):
     dy = torch.randn_like(y)
     y.backward(dy)
     geometry = {"stride": (stride,) * 3, "dilation": (dilation,) * 3, "groups": 1}
-    node = Node("c", "conv3d", ("x", "w"), (tuple(x.shape), tuple(w.shape)), ("y",), (tuple(y.shape),), geometry)
+    node = OperatorNode(
+        "c", "conv3d", ("x", "w"), (tuple(x.shape), tuple(w.shape)), ("y",), (tuple(y.shape),), geometry
+    )
     conv = conv_of(node)
     window = zip(conv.output, conv.kernel, strict=True)
     cut = tuple(slice((p - 1) * stride + (r - 1) * dilation + 1) for p, r in window)
@@ -253,7 +255,7 @@ def test_matrix_products(batch):
     y = a @ b
     dy = torch.randn_like(y)
     y.backward(dy)
-    node = Node("mm", "matmul", ("a", "b"), ((batch, 4, 5), (batch, 5, 6)), ("y",), ((batch, 4, 6),))
+    node = OperatorNode("mm", "matmul", ("a", "b"), ((batch, 4, 5), (batch, 5, 6)), ("y",), ((batch, 4, 6),))
     conv = conv_of(node)
 
     def lay(tensor, axes):
