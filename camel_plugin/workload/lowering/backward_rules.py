@@ -16,9 +16,12 @@ from camel_plugin.workload.lowering.lowering import (
     forward_nests,
     input_grad_nests,
     is_transposed,
-    weight_grad_problem_of,
+    weight_grad_nests,
 )
 from camel_plugin.workload.lowering.vector_ops import forward_ops
+
+BackwardRule = Callable[[StepBuilder, OperatorNode], None]
+Ops = Callable[[OperatorNode], int]
 
 
 def run_forward(b: StepBuilder, node: OperatorNode, pass_: Pass, suffix: str = "") -> None:
@@ -124,30 +127,28 @@ def _hand_on(b: StepBuilder, node: OperatorNode, index: int) -> None:
 def _mac(b: StepBuilder, node: OperatorNode) -> None:
     if len(node.inputs) > 2:
         _hand_on(b, node, 2)
-    if b.is_trainable(node.inputs[1]):
-        _mac_weight_grad(b, node)
-    if b.is_trainable(node.inputs[0]):
-        _mac_input_grad(b, node)
-
-
-def _mac_weight_grad(b: StepBuilder, node: OperatorNode) -> None:
-    dy, x, target = _dy(b, node), b.tensor(node.inputs[0]), _target(b, node, 1)
+    dy, x, weight = _dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.inputs[1])
     kernel, image = (x, dy) if is_transposed(node) else (dy, x)
-    roles = {"Weights": kernel, "Inputs": image, "Outputs": target.tensor}
-    nests = Nests({"": weight_grad_problem_of(node)})
-    _emit_nests(b, node, nests, target.name, target.pass_, (x, dy, *target.before), roles, node.name)
-    _settle(b, node, 1, target)
+    _mac_gradient(b, node, 1, weight_grad_nests, (x, dy), {"Weights": kernel, "Inputs": image})
+    _mac_gradient(b, node, 0, input_grad_nests, (weight, dy), {"Weights": weight, "Inputs": dy})
 
 
-def _mac_input_grad(b: StepBuilder, node: OperatorNode) -> None:
-    dy, weight, target = _dy(b, node), b.tensor(node.inputs[1]), _target(b, node, 0)
-    roles = {"Weights": weight, "Inputs": dy, "Outputs": target.tensor}
-    reads = (weight, dy, *target.before)
-    _emit_nests(b, node, input_grad_nests(node), target.name, target.pass_, reads, roles, node.name)
-    _settle(b, node, 0, target)
+def _mac_gradient(
+    b: StepBuilder,
+    node: OperatorNode,
+    index: int,
+    nests_of: Callable[[OperatorNode], Nests],
+    reads: tuple[str, str],
+    roles: Mapping[str, str],
+) -> None:
+    if b.is_trainable(node.inputs[index]):
+        target = _target(b, node, index)
+        roles = {**roles, "Outputs": target.tensor}
+        _emit_nests(b, node, nests_of(node), target.name, target.pass_, (*reads, *target.before), roles, node.name)
+        _settle(b, node, index, target)
 
 
-def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, OperatorNode], None]:
+def _norm(parameter_ops: int, input_ops: int) -> BackwardRule:
     def rule(b: StepBuilder, node: OperatorNode) -> None:
         dy, elements = _dy(b, node), math.prod(node.output_shapes[0])
         data = [dy, b.tensor(node.inputs[0]), *(b.tensor(statistic) for statistic in node.outputs[1:])]
@@ -172,14 +173,31 @@ def _norm(parameter_ops: int, input_ops: int) -> Callable[[StepBuilder, Operator
     return rule
 
 
-def _from_saved(kind: str, ops: int, *, saved: str) -> Callable[[StepBuilder, OperatorNode], None]:
-    """Element-wise rules that need dY and the input, the output or what was saved beside it."""
+_SAVED: Mapping[str, Callable[[OperatorNode], Sequence[str]]] = {
+    "input": lambda node: node.inputs[:1],
+    "output": lambda node: node.outputs[:1],
+    "beside": lambda node: node.outputs[-1:],  # mask, indices or statistic
+    "operands": lambda node: node.inputs[1:],
+}
+"""What is kept of a node for its backward pass."""
+
+
+def _from_saved(kind: str, ops: Ops, *saved: str) -> BackwardRule:
+    """One vector operation on dY and what was saved."""
 
     def rule(b: StepBuilder, node: OperatorNode) -> None:
-        value = {"input": node.inputs[0], "output": node.outputs[0], "beside": node.outputs[-1]}[saved]
-        _produce(b, node, 0, kind, [_dy(b, node), b.tensor(value)], ops * math.prod(node.output_shapes[0]))
+        reads = [b.tensor(value) for part in saved for value in _SAVED[part](node)]
+        _produce(b, node, 0, kind, [_dy(b, node), *reads], ops(node))
 
     return rule
+
+
+def _per_output(ops: int) -> Ops:
+    return lambda node: ops * math.prod(node.output_shapes[0])
+
+
+def _per_input(ops: int) -> Ops:
+    return lambda node: ops * math.prod(node.input_shapes[0])
 
 
 def _add(b: StepBuilder, node: OperatorNode) -> None:
@@ -212,11 +230,6 @@ def _divide(b: StepBuilder, node: OperatorNode) -> None:
         _produce(b, node, 1, "div", [dy, b.tensor(node.outputs[0]), *divisor], 3 * elements)
 
 
-def _mask(b: StepBuilder, node: OperatorNode) -> None:
-    reads = [_dy(b, node), b.tensor(node.inputs[1])]
-    _produce(b, node, 0, "mask", reads, math.prod(node.output_shapes[0]))
-
-
 def _prelu(b: StepBuilder, node: OperatorNode) -> None:
     data = [_dy(b, node), *(b.tensor(value) for value in node.inputs)]
     for index in range(2):
@@ -232,22 +245,10 @@ def _where(b: StepBuilder, node: OperatorNode) -> None:
         _produce(b, node, index, "mask", [_dy(b, node), *choice], elements)
 
 
-def _gather(b: StepBuilder, node: OperatorNode) -> None:
-    """Rows of dY are added to those of a gradient as large as the table (torch's dense one)."""
-    indices = [b.tensor(value) for value in node.inputs[1:]]
-    _produce(b, node, 0, "scatter", [_dy(b, node), *indices], math.prod(node.output_shapes[0]))
-
-
 def _extremum(b: StepBuilder, node: OperatorNode) -> None:
     data = [_dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.outputs[0])]
     reads = [data[0], b.tensor(node.outputs[1])] if len(node.outputs) > 1 else data
     _produce(b, node, 0, "extremum", reads, math.prod(node.input_shapes[0]))
-
-
-def _moment(b: StepBuilder, node: OperatorNode) -> None:
-    """Difference to the mean (or quotient by the norm), times dY."""
-    reads = [_dy(b, node), b.tensor(node.inputs[0]), b.tensor(node.outputs[-1])]
-    _produce(b, node, 0, "moment", reads, 2 * math.prod(node.input_shapes[0]))
 
 
 def _slice_write(b: StepBuilder, node: OperatorNode) -> None:
@@ -256,26 +257,6 @@ def _slice_write(b: StepBuilder, node: OperatorNode) -> None:
     _produce(b, node, 0, "slice_write", [dy], 0)
     if len(node.inputs) > 1:
         _produce(b, node, 1, "slice", [dy], 0)
-
-
-def _max_pool(b: StepBuilder, node: OperatorNode) -> None:
-    reads = [_dy(b, node), b.tensor(node.outputs[-1])]
-    _produce(b, node, 0, "max_pool", reads, math.prod(node.output_shapes[0]))
-
-
-def _avg_pool(b: StepBuilder, node: OperatorNode) -> None:
-    _produce(b, node, 0, "avg_pool", [_dy(b, node)], forward_ops(node))
-
-
-def _spread(b: StepBuilder, node: OperatorNode) -> None:
-    _produce(b, node, 0, "broadcast", [_dy(b, node)], math.prod(node.input_shapes[0]))
-
-
-def _move(kind: str) -> Callable[[StepBuilder, OperatorNode], None]:
-    def rule(b: StepBuilder, node: OperatorNode) -> None:
-        _produce(b, node, 0, kind, [_dy(b, node)], 0)
-
-    return rule
 
 
 def _concat(b: StepBuilder, node: OperatorNode) -> None:
@@ -301,44 +282,38 @@ def _unsupported(b: StepBuilder, node: OperatorNode) -> None:
         _produce(b, node, index, "unsupported", [_dy(b, node), b.tensor(value)], 0)
 
 
-def _sum_up(b: StepBuilder, node: OperatorNode) -> None:
-    _produce(b, node, 0, "reduce", [_dy(b, node)], math.prod(node.output_shapes[0]))
-
-
-def _interpolate(b: StepBuilder, node: OperatorNode) -> None:
-    _produce(b, node, 0, "interpolate", [_dy(b, node)], forward_ops(node))
-
-
 def _pass_on_first(b: StepBuilder, node: OperatorNode) -> None:
     _hand_on(b, node, 0)
 
 
-BACKWARD: dict[str, Callable[[StepBuilder, OperatorNode], None]] = {
+BACKWARD: dict[str, BackwardRule] = {
     **dict.fromkeys(MAC_KINDS, _mac),
     # Normalised input: 2; its product with dY and both sums: 3. Batch norm's dX is a sum of three scaled terms: 4.
     "batch_norm": _norm(5, 4),
     # The same sums again over rows after the product with the weight: 1 + 3; difference and scale: 4, normalised: 2.
     "layer_norm": _norm(5, 10),
     "group_norm": _norm(5, 10),
-    "relu": _from_saved("relu", 1, saved="output"),
-    "activation": _from_saved("activation", 2, saved="input"),
-    "activation_out": _from_saved("activation", 2, saved="output"),
-    "softmax": _from_saved("softmax", 4, saved="output"),
-    "dropout": _from_saved("dropout", 1, saved="beside"),
-    "mask": _mask,
+    "relu": _from_saved("relu", _per_output(1), "output"),
+    "activation": _from_saved("activation", _per_output(2), "input"),
+    "activation_out": _from_saved("activation", _per_output(2), "output"),
+    "softmax": _from_saved("softmax", _per_output(4), "output"),
+    "dropout": _from_saved("dropout", _per_output(1), "beside"),
+    "mask": _from_saved("mask", _per_output(1), "operands"),
     "where": _where,
     "prelu": _prelu,
-    "gather": _gather,
+    # Rows of dY are added to those of a gradient as large as the table (torch's dense one).
+    "gather": _from_saved("scatter", _per_output(1), "operands"),
     "extremum": _extremum,
-    "moment": _moment,
-    "scan": _spread,
-    "interpolate": _interpolate,
+    # Difference to the mean (or quotient by the norm), times dY.
+    "moment": _from_saved("moment", _per_input(2), "input", "beside"),
+    "scan": _from_saved("broadcast", _per_input(1)),
+    "interpolate": _from_saved("interpolate", forward_ops),
     "slice_write": _slice_write,
-    "max_pool": _max_pool,
-    "avg_pool": _avg_pool,
-    "reduce": _spread,
+    "max_pool": _from_saved("max_pool", _per_output(1), "beside"),
+    "avg_pool": _from_saved("avg_pool", forward_ops),
+    "reduce": _from_saved("broadcast", _per_input(1)),
     "broadcast": _pass_on_first,
-    "upsample": _sum_up,
+    "upsample": _from_saved("reduce", _per_output(1)),
     "copy": _pass_on_first,
     "add": _add,
     "sub": _subtract,
@@ -347,8 +322,8 @@ BACKWARD: dict[str, Callable[[StepBuilder, OperatorNode], None]] = {
     "div": _divide,
     "concat": _concat,
     "split": _split,
-    "slice": _move("pad"),
-    "pad": _move("slice"),
+    "slice": _from_saved("pad", _per_output(0)),
+    "pad": _from_saved("slice", _per_output(0)),
     "unsupported": _unsupported,
 }
 """Kind of node -> its backward rule."""

@@ -107,9 +107,9 @@ def forward_nests(node: OperatorNode) -> Nests:
     return input_grad_nests_of(conv) if is_transposed(node) else Nests({"": forward_problem(conv)})
 
 
-def weight_grad_problem_of(node: OperatorNode) -> Problem:
+def weight_grad_nests(node: OperatorNode) -> Nests:
     """Weights = dY, Inputs = X, Outputs = dW; of a transposed convolution Weights = X, Inputs = dY."""
-    return weight_grad_problem(conv_of(node))
+    return Nests({"": weight_grad_problem(conv_of(node))})
 
 
 def input_grad_nests(node: OperatorNode) -> Nests:
@@ -120,12 +120,12 @@ def input_grad_nests(node: OperatorNode) -> Nests:
 
 def forward_problem(conv: Conv) -> Problem:
     """The nest of a convolution."""
-    return _conv_problem(conv.groups, (conv.c, conv.m, conv.n), conv.kernel, conv.output, conv.stride, conv.dilation)
+    return _problem(conv.groups, (conv.c, conv.m, conv.n), conv.kernel, conv.output, conv.stride, conv.dilation)
 
 
 def weight_grad_problem(conv: Conv) -> Problem:
     """The nest of its weight gradient: kernel and output, and stride and dilation, change places."""
-    return _conv_problem(conv.groups, (conv.n, conv.m, conv.c), conv.output, conv.kernel, conv.dilation, conv.stride)
+    return _problem(conv.groups, (conv.n, conv.m, conv.c), conv.output, conv.kernel, conv.dilation, conv.stride)
 
 
 def input_grad_nests_of(conv: Conv) -> Nests:
@@ -139,7 +139,8 @@ def input_grad_nests_of(conv: Conv) -> Nests:
     """
     sizes = (conv.m, conv.c, conv.n)
     if any(x != y * s for x, y, s in zip(conv.input, conv.output, conv.stride, strict=True)):
-        return Nests({"": _transposed_problem(conv.groups, sizes, conv)})
+        shape = (conv.kernel, conv.output, conv.stride, conv.dilation)
+        return Nests({"": _problem(conv.groups, sizes, *shape, transposed=True)})
     axes = [_phases(*axis) for axis in zip(conv.kernel, conv.stride, conv.dilation, strict=True)]
     ones = (1,) * len(axes)
     problems = {}
@@ -147,7 +148,7 @@ def input_grad_nests_of(conv: Conv) -> Nests:
         suffix = "." + "_".join(str(phase) for phase, _ in phases) if conv.stride != ones else ""
         taps = tuple(count for _, (count, _) in phases)
         distances = tuple(distance for _, (_, distance) in phases)
-        problems[suffix] = _conv_problem(conv.groups, sizes, taps, conv.output, ones, distances)
+        problems[suffix] = _problem(conv.groups, sizes, taps, conv.output, ones, distances)
     silent = math.prod(conv.stride) - len(problems)
     return Nests(problems, silent * conv.groups * conv.n * conv.c * math.prod(conv.output))
 
@@ -163,47 +164,23 @@ def _phases(taps: int, stride: int, dilation: int) -> dict[int, tuple[int, int]]
     return {phase: (count, distance) for phase, count in sorted(counts.items())}
 
 
-def _conv_problem(
+def _problem(
     groups: int,
     sizes: tuple[int, int, int],
     kernel: tuple[int, ...],
     output: tuple[int, ...],
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
-) -> Problem:
-    window, image = _window(stride, dilation), _image(len(output))
-    return _problem("conv", groups, sizes, kernel, output, inputs=window, outputs=image)
-
-
-def _transposed_problem(groups: int, sizes: tuple[int, int, int], conv: Conv) -> Problem:
-    window, image = _window(conv.stride, conv.dilation), _image(len(conv.output))
-    return _problem("transposed-conv", groups, sizes, conv.kernel, conv.output, inputs=image, outputs=window)
-
-
-def _window(stride: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[tuple[Term, ...], ...]:
-    rank = len(stride)
-    axes = zip(_KERNEL[-rank:], dilation, _IMAGE[-rank:], stride, strict=True)
-    return tuple(((tap, far), (pixel, step)) for tap, far, pixel, step in axes)
-
-
-def _image(rank: int) -> tuple[tuple[Term, ...], ...]:
-    return tuple(((pixel, 1),) for pixel in _IMAGE[-rank:])
-
-
-def _problem(
-    shape: str,
-    groups: int,
-    sizes: tuple[int, int, int],
-    kernel: tuple[int, ...],
-    output: tuple[int, ...],
     *,
-    inputs: tuple[tuple[Term, ...], ...],
-    outputs: tuple[tuple[Term, ...], ...],
+    transposed: bool = False,
 ) -> Problem:
-    taps, pixels = _KERNEL[-len(kernel) :], _IMAGE[-len(output) :]
-    c, m, n = sizes
-    dimensions = ("C", "M", *taps, "N", *pixels)
-    bounds = (c, m, *kernel, n, *output)
+    """The nest of so many groups with (C, M, N); a transposed one moves the window over its Outputs."""
+    rank = len(kernel)
+    taps, pixels = _KERNEL[-rank:], _IMAGE[-rank:]
+    image: tuple[tuple[Term, ...], ...] = tuple(((pixel, 1),) for pixel in pixels)
+    axes = zip(taps, dilation, pixels, stride, strict=True)
+    window: tuple[tuple[Term, ...], ...] = tuple(((tap, far), (pixel, step)) for tap, far, pixel, step in axes)
+    inputs, outputs = (image, window) if transposed else (window, image)
     lead: tuple[tuple[Term, ...], ...] = ((("G", 1),),) if groups > 1 else ()
     weights = tuple(((dim, 1),) for dim in ("C", "M", *taps))
     dataspaces = (
@@ -211,7 +188,9 @@ def _problem(
         Dataspace("Inputs", (*lead, (("N", 1),), (("C", 1),), *inputs)),
         Dataspace("Outputs", (*lead, (("N", 1),), (("M", 1),), *outputs), read_write=True),
     )
-    label = shape if len(kernel) == 2 else f"{shape}{len(kernel)}d"
+    c, m, n = sizes
+    dimensions, bounds = ("C", "M", *taps, "N", *pixels), (c, m, *kernel, n, *output)
+    label = ("transposed-conv" if transposed else "conv") + (f"{rank}d" if rank != 2 else "")
     if groups > 1:
         return Problem(("G", *dimensions), (groups, *bounds), dataspaces, shape=f"grouped-{label}")
     return Problem(dimensions, bounds, dataspaces, shape=label)

@@ -14,8 +14,8 @@ from camel_plugin.workload.lowering.lowering import (
     forward_problem,
     input_grad_nests,
     input_grad_nests_of,
+    weight_grad_nests,
     weight_grad_problem,
-    weight_grad_problem_of,
 )
 
 
@@ -211,7 +211,7 @@ def test_transposed_convolutions_are_the_gradients_of_ordinary_ones(stride, kern
     dy = torch.randn_like(y)
     y.backward(dy)
     np.testing.assert_allclose(functional.conv2d(dy, w, None, stride, 0, 1, groups).detach(), x.grad, atol=1e-12)
-    problem = weight_grad_problem_of(node)
+    problem = weight_grad_nests(node).problems[""]
     kernel_side = t.lay(problem, t.grouped(x))
     rows = [(p - 1) * stride + kernel for p in t.conv.output]
     image = shifted(shifted(t.grouped(dy), 3, 0, rows[0]), 4, 0, rows[1]).swapaxes(1, 2)
