@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, SupportsInt, runtime_checkable
 
-Arguments = Mapping[str, Any]
+Arguments = Mapping[str, object]
 Attributes = dict[str, object]
 
 
@@ -44,38 +44,58 @@ class Operator:
     results: tuple[str, ...] = ("out",)
 
 
-def _extents(value: Any, rank: int) -> tuple[int, ...]:
+@runtime_checkable
+class _Shaped(Protocol):
+    """A tensor, of torch or not."""
+
+    shape: Sequence[int]
+
+
+def _shape(tensor: object) -> tuple[int, ...]:
+    assert isinstance(tensor, _Shaped)
+    return tuple(map(int, tensor.shape))
+
+
+def _integers(value: object) -> tuple[int, ...]:
+    """One integer or several."""
+    if isinstance(value, list | tuple):
+        return tuple(map(int, value))
+    assert isinstance(value, SupportsInt)
+    return (int(value),)
+
+
+def _extents(value: object, rank: int) -> tuple[int, ...]:
     """One integer, or one for each dimension, as ``rank`` of them."""
-    values = [int(v) for v in value] if isinstance(value, list | tuple) else [int(value)]
-    return tuple(values * rank) if len(values) == 1 else tuple(values)
+    values = _integers(value)
+    return values * rank if len(values) == 1 else values
 
 
 def _conv(a: Arguments) -> Attributes:
-    rank = len(a["weight"].shape) - 2
+    rank = len(_shape(a["weight"])) - 2
     # A one-dimensional convolution is one over images of a single row.
     lead = {"stride": (1,), "padding": (0,), "dilation": (1,)} if rank == 1 else {}
     attributes: Attributes = {
         key: lead.get(key, ()) + _extents(a[key], rank) for key in ("stride", "padding", "dilation")
     }
     kind = "conv_transpose" if a["transposed"] else "conv"
-    return {**attributes, "groups": int(a["groups"]), "kind": f"{kind}{rank}d"}
+    return {**attributes, "groups": _integers(a["groups"])[0], "kind": f"{kind}{rank}d"}
 
 
 def _pool(a: Arguments) -> Attributes:
-    rank = len(a["kernel_size"])
-    kernel = _extents(a["kernel_size"], rank)
-    return {"kernel": kernel, "stride": _extents(a["stride"], rank) if a.get("stride") else kernel}
+    kernel = _integers(a["kernel_size"])
+    return {"kernel": kernel, "stride": _extents(a["stride"], len(kernel)) if a.get("stride") else kernel}
 
 
 def _adaptive_pool(a: Arguments) -> Attributes:
-    out = tuple(int(extent) for extent in a["output_size"])
-    kernel = tuple(-(-int(x) // y) for x, y in zip(a["self"].shape[-len(out) :], out, strict=True))
+    out = _integers(a["output_size"])
+    kernel = tuple(-(-x // y) for x, y in zip(_shape(a["self"])[-len(out) :], out, strict=True))
     return {"kernel": kernel, "stride": kernel}
 
 
 def _dim(a: Arguments) -> Attributes:
-    tensor = a["tensors"][0] if "tensors" in a else a["self"]
-    return {"dim": int(a.get("dim", 0)) % len(tensor.shape)}
+    several = a.get("tensors")
+    tensor = several[0] if isinstance(several, list | tuple) else a["self"]
+    return {"dim": _integers(a.get("dim", 0))[0] % len(_shape(tensor))}
 
 
 _NEAREST = ("upsample_nearest", "_upsample_nearest_exact")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 from torch.utils.checkpoint import CheckpointFunction
+
+
+class _Context(FunctionCtx):
+    """What a forward pass leaves for the backward pass that it will not have."""
+
+    needs_input_grad: tuple[bool, ...]
 
 
 @contextmanager
@@ -22,13 +27,14 @@ def traced_as_plain_code(note: Callable[[str], None]) -> Iterator[None]:
         note: called with what stands in for the gradients that the function would have computed.
     """
 
-    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(cls: type[Function], /, *args: object, **kwargs: object) -> object:
         if cls is CheckpointFunction:
             run, _, *given = args
+            assert callable(run)
             return run(*given)
         if cls.__module__ != "torch._library.autograd":  # that of a custom operator, which speaks for itself
             note(f"own backward pass of {cls.__name__}, taken to be that of its forward pass")
-        context: Any = FunctionCtx()
+        context = _Context()
         context.needs_input_grad = tuple(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
         if cls.setup_context is Function.setup_context:
             return cls.forward(context, *args, **kwargs)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -25,7 +24,8 @@ from camel_plugin.errors import WorkloadError
 from camel_plugin.spec.graph import Graph, InvertibleModule, OperatorNode, ReversibleBlock, ValueRole
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.inverse import verify_inverse
-from camel_plugin.workload.capture.recorder import Recorder, flat
+from camel_plugin.workload.capture.recorder import Recorder
+from camel_plugin.workload.capture.tensors import flat
 from camel_plugin.workload.lowering.coupling import find_reversible_blocks, without_idle_moves
 from camel_plugin.workload.lowering.coverage import left_out, notes
 
@@ -83,7 +83,7 @@ def capture(
     return graph
 
 
-def _graph(recorder: Recorder, name: str, result: Any) -> Graph:
+def _graph(recorder: Recorder, name: str, result: object) -> Graph:
     tensors = [t for t in _tensors(result) if t.is_floating_point()]
     outputs = tuple(dict.fromkeys(recorder.value_of(t) for t in tensors))
     if not outputs:
@@ -165,7 +165,7 @@ def _verify_inverses(recorder: Recorder, blocks: Sequence[ReversibleBlock | Inve
             tried.add(alike)
 
 
-def _tensors(result: Any) -> list[Tensor]:
+def _tensors(result: object) -> list[Tensor]:
     """The tensors in what a module returned; of a record with ``logits`` (Hugging Face's) only these are trained on."""
     if isinstance(result, Tensor):
         return [result]
@@ -173,8 +173,9 @@ def _tensors(result: Any) -> list[Tensor]:
         return _tensors(result["logits"] if "logits" in result else list(result.values()))
     if isinstance(result, list | tuple):
         return [tensor for part in result for tensor in _tensors(part)]
-    if isinstance(getattr(result, "logits", None), Tensor):
-        return [result.logits]
+    logits = getattr(result, "logits", None)
+    if isinstance(logits, Tensor):
+        return [logits]
     if is_dataclass(result):
         return _tensors([getattr(result, field.name) for field in fields(result)])
     return []

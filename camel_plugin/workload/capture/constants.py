@@ -7,13 +7,16 @@ now and then is there.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch._ops import OpOverload
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from camel_plugin.errors import WorkloadError
+from camel_plugin.workload.capture.tensors import tensors_in
+from camel_plugin.workload.other_operators import name_of
 
 LARGEST = 1 << 20
 """Elements of the largest constant whose value is kept."""
@@ -32,11 +35,11 @@ class Constants:
         if tensor.numel() <= LARGEST:
             self._values[id(tensor)] = torch.ones(tensor.shape, dtype=tensor.dtype, device="cpu")
 
-    def follow(self, func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
+    def follow(
+        self, func: OpOverload[..., object], args: Sequence[object], kwargs: Mapping[str, object], result: object
+    ) -> None:
         """Run an operator on values, too, if it has them for all its operands."""
-        operands = [tensor for tensor in tree_flatten((args, kwargs))[0] if isinstance(tensor, Tensor)]
-        results = [tensor for tensor in tree_flatten(result)[0] if isinstance(tensor, Tensor)]
-        name = func._schema.name.partition("::")[2]
+        operands, results, name = tensors_in((args, kwargs)), tensors_in(result), name_of(func)
         small = all(tensor.numel() <= LARGEST for tensor in (*operands, *results))
         known = small and all(self.value(tensor) is not None for tensor in operands)
         if known and name in _MEANS:
@@ -54,7 +57,7 @@ class Constants:
         except (RuntimeError, NotImplementedError, IndexError, ValueError):
             self._forget(results)
             return
-        for tensor, value in zip(results, tree_flatten(values)[0], strict=False):
+        for tensor, value in zip(results, tree_leaves(values), strict=False):
             self._values[id(tensor)] = value
 
     def value(self, tensor: Tensor) -> Tensor | None:
@@ -63,7 +66,7 @@ class Constants:
             self._values[id(tensor)] = tensor.detach().cpu().clone()  # the network's own is never written to
         return self._values.get(id(tensor))
 
-    def scalar(self, tensor: Tensor) -> Any:
+    def scalar(self, tensor: Tensor) -> bool | int | float | complex:
         """The value of a tensor of one element.
 
         Raises:

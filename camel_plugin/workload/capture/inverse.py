@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from camel_plugin.errors import WorkloadError
 
@@ -20,7 +19,7 @@ _SMALL = 8
 """Rows and columns of the images that are tried first."""
 
 
-def verify_inverse(module: nn.Module, arguments: Sequence[Any], path: str) -> None:
+def verify_inverse(module: nn.Module, arguments: Sequence[object], path: str) -> None:
     """Check ``inverse(forward(x, *side), *side) == x`` on a copy of ``module``.
 
     Weights get some noise, lest branches that start at zero hide a wrong inverse; modules on the meta device get noise
@@ -43,12 +42,12 @@ def verify_inverse(module: nn.Module, arguments: Sequence[Any], path: str) -> No
         except Exception:  # sizes are built in
             x, side, y = _forward(twin, arguments)
         try:
-            back = twin.inverse(y, *side)
+            back = inverse_of(twin)(y, *side)
         except Exception as error:
             raise WorkloadError(f"the inverse of {path} fails: {error}", field=path) from error
-    pairs = list(zip(tree_flatten(x)[0], tree_flatten(back)[0], strict=False))
-    same = len(tree_flatten(back)[0]) == len(pairs) and all(a.shape == b.shape for a, b in pairs)
-    scale = max(float(t.abs().max()) for t in tree_flatten((x, y))[0])
+    pairs = list(zip(tree_leaves(x), tree_leaves(back), strict=False))
+    same = len(tree_leaves(back)) == len(pairs) and all(a.shape == b.shape for a, b in pairs)
+    scale = max(float(t.abs().max()) for t in tree_leaves((x, y)))
     worst = max(float((a - b).abs().max()) for a, b in pairs) if same else float("inf")
     if not worst <= TOLERANCE * max(1.0, scale):
         raise WorkloadError(
@@ -59,7 +58,14 @@ def verify_inverse(module: nn.Module, arguments: Sequence[Any], path: str) -> No
         )
 
 
-def _noisy(module: nn.Module) -> Any:
+def inverse_of(module: nn.Module) -> Callable[..., object]:
+    """The inverse of a module that has one."""
+    inverse: object = module.inverse
+    assert callable(inverse)
+    return inverse
+
+
+def _noisy(module: nn.Module) -> nn.Module:
     twin = copy.deepcopy(module)
     if any(tensor.is_meta for tensor in (*twin.parameters(), *twin.buffers())):
         twin = twin.to_empty(device="cpu")
@@ -78,7 +84,7 @@ def _noisy(module: nn.Module) -> Any:
     return twin
 
 
-def _forward(twin: nn.Module, arguments: Sequence[Any]) -> tuple[Any, list[Any], Any]:
+def _forward(twin: nn.Module, arguments: Sequence[object]) -> tuple[object, list[object], object]:
     x, *side = tree_map_only(Tensor, _noise, list(arguments))
     return x, side, twin(x, *side)
 
@@ -89,9 +95,10 @@ def _noise(like: Tensor) -> Tensor:
     return torch.randn(like.shape, dtype=torch.float64)
 
 
-def _smaller(arguments: Sequence[Any]) -> list[Any]:
+def _smaller(arguments: Sequence[object]) -> list[object]:
     def cut(tensor: Tensor) -> Tensor:
         shape = (2, tensor.shape[1], *(min(extent, _SMALL) for extent in tensor.shape[2:]))
         return torch.empty(shape, dtype=tensor.dtype, device="meta") if tensor.dim() == 4 else tensor
 
-    return tree_map_only(Tensor, cut, list(arguments))  # type: ignore[no-any-return]
+    smaller: list[object] = tree_map_only(Tensor, cut, list(arguments))
+    return smaller

@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from camel_plugin.spec.graph import OperatorNode, Shape, Value, ValueRole
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.autograd_functions import traced_as_plain_code
 from camel_plugin.workload.capture.constants import Constants
+from camel_plugin.workload.capture.inverse import inverse_of
+from camel_plugin.workload.capture.tensors import flat, tensors_in
 from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
-from camel_plugin.workload.other_operators import decomposition_of, macs_of, tried_on_ones
+from camel_plugin.workload.other_operators import decomposition_of, macs_of, name_of, tried_on_ones
 
 
 @dataclass
@@ -48,16 +50,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.paths = {id(child): path for path, child in module.named_modules()}
         self.leaves = {id(child) for child in module.modules() if not list(child.children())}
-        self.children = dict(module.named_modules())
+        self.children: dict[str, nn.Module] = dict(module.named_modules())
         self.stack: list[tuple[str, bool]] = []
         self.path = ""
-        self.calls: dict[str, tuple[Any, ...]] = {}
-        self.results: dict[str, Any] = {}
+        self.calls: dict[str, tuple[object, ...]] = {}
+        self.results: dict[str, object] = {}
         self.nodes: list[OperatorNode] = []
         self.values: dict[str, Value] = {}
         self.names: dict[int, str] = {}
         self.views: defaultdict[str, set[int]] = defaultdict(set)
-        self.keep: list[Any] = []
+        self.keep: list[Tensor] = []
         self.meta: dict[int, Tensor] = {}
         self.windows: dict[int, Window] = {}
         self.detached: set[int] = set()
@@ -100,13 +102,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def hooks(self) -> Iterator[None]:
         """Follow which module is running."""
 
-        def enter(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        def enter(module: nn.Module, arguments: tuple[object, ...]) -> None:
             if id(module) in self.paths:
                 self.calls.setdefault(self.paths[id(module)], arguments)
                 self.path = self.paths[id(module)]
                 self.stack.append((self.path, id(module) in self.leaves))
 
-        def leave(module: nn.Module, _: Any, result: Any) -> None:
+        def leave(module: nn.Module, _: object, result: object) -> None:
             if id(module) in self.paths:
                 self.results.setdefault(self.paths[id(module)], result)
                 self.stack.pop()
@@ -132,32 +134,39 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 stack.enter_context(mode)
             yield
 
-    def inverse(self, path: str) -> tuple[tuple[OperatorNode, ...], Any]:
+    def inverse(self, path: str) -> tuple[tuple[OperatorNode, ...], object]:
         """The nodes of a module's inverse on what its forward pass returned, and what the inverse returned."""
         begin = len(self.nodes)
         self.path = f"{path}.inverse"
         self.stack = [(self.path, False)]
         side = self.calls[path][1:]
         with self.tracing():
-            result = self.children[path].inverse(self.results[path], *side)
+            result = inverse_of(self.children[path])(self.results[path], *side)
         self.stack.clear()
         nodes = tuple(self.nodes[begin:])
         del self.nodes[begin:]
         return nodes, result
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run ``func`` on meta tensors and record it."""
         kwargs = dict(kwargs or {})
-        schema = func._schema
-        operator = schema.name.partition("::")[2]
-        if schema.name.startswith("prim::"):
+        operator = name_of(func)
+        if func.namespace == "prim":
             return func(*args, **kwargs)
-        in_place = operator.endswith("_") and bool(args) and isinstance(args[0], Tensor)
-        if in_place and id(args[0]) in self.buffers:
+        first = args[0] if args else None
+        written = first if operator.endswith("_") and isinstance(first, Tensor) else None
+        if written is not None and id(written) in self.buffers:
             self.ignored["update of a buffer"] += 1
-            return args[0]
+            return written
         if operator == "_local_scalar_dense":
-            return self.constants.scalar(args[0])
+            assert isinstance(first, Tensor)
+            return self.constants.scalar(first)
         parts = decomposition_of(func)
         if parts is not None:
             with self:
@@ -173,10 +182,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             except (NotImplementedError, RuntimeError):
                 raise error from None
             self.unsupported.setdefault(f"shape of {operator}, found by a run on ones", []).append(self.path)
-        arguments = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
-        self._record(operator, arguments, result, in_place, partial(macs_of, func, meta_args, meta_kwargs, result))
-        self.constants.follow(func, args, kwargs, args[0] if in_place else result)
-        return args[0] if in_place else result
+        named = zip(func._schema.arguments, args, strict=False)
+        arguments = {argument.name: value for argument, value in named} | kwargs
+        self._record(operator, arguments, result, written, partial(macs_of, func, meta_args, meta_kwargs, result))
+        returned = result if written is None else written
+        self.constants.follow(func, args, kwargs, returned)
+        return returned
 
     def _meta(self, tensor: Tensor) -> Tensor:
         if tensor.device.type == "meta":
@@ -189,11 +200,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.meta[id(tensor)]
 
     def _record(
-        self, operator: str, arguments: dict[str, Any], result: Any, in_place: bool, macs: Callable[[], int | None]
+        self,
+        operator: str,
+        arguments: dict[str, object],
+        result: object,
+        written: Tensor | None,
+        macs: Callable[[], int | None],
     ) -> None:
+        """Note an operator, which has written into one of its operands where ``written`` is that one."""
         base = operator if operator in CREATION else operator.rstrip("_")
-        results = [r for r in (result if isinstance(result, list | tuple) else [result]) if isinstance(r, Tensor)]
-        tensors = [t for t in tree_flatten(arguments)[0] if isinstance(t, Tensor)]
+        results, tensors = tensors_in(result), tensors_in(arguments)
         if results and not any(r.numel() for r in results):
             self.ignored[f"{base} without any values"] += 1
             for r in results:
@@ -210,22 +226,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._alias(results[0], self.value_of(tensors[0]))
             if window:
                 self.windows[id(results[0])] = window
-        elif in_place and window and base in ("copy", "fill_", "zero_"):
+        elif written is not None and window and base in ("copy", "fill_", "zero_"):
             source = arguments.get("src")
             self._write_back(window, self.value_of(source) if isinstance(source, Tensor) else None)
         elif base in CREATION:
             self.ignored[base] += 1
-            if not in_place:
+            if written is None:
                 self._constant(results[0])
         elif self._is_free(base, tensors, results):
             self.ignored[f"{base} on integers or constants"] += 1
             for r in results:
                 self._constant(r)
         elif base in OPERATORS:
-            self._add(OPERATORS[base], arguments, results, in_place)
+            self._add(OPERATORS[base], arguments, results, written)
         else:
             unknown = Operator("unsupported", (), lambda _: {"operator": base, "macs": macs()})
-            self._add(unknown, arguments, results, in_place, tensors)
+            self._add(unknown, arguments, results, written, tensors)
 
     def _is_free(self, base: str, tensors: list[Tensor], results: list[Tensor]) -> bool:
         """Whether an operator computes the same every time, nothing random, or only counts with integers."""
@@ -237,14 +253,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _add(
         self,
         operator: Operator,
-        arguments: dict[str, Any],
+        arguments: dict[str, object],
         results: list[Tensor],
-        in_place: bool,
+        written: Tensor | None,
         operands: list[Tensor] | None = None,
     ) -> None:
         if operands is None:
-            picked = [arguments.get(key) for key in operator.operands]
-            operands = [t for t in tree_flatten(picked)[0] if isinstance(t, Tensor) and t.numel()]
+            operands = [t for t in tensors_in([arguments.get(key) for key in operator.operands]) if t.numel()]
         inputs = tuple(self.value_of(t) for t in operands)
         attributes = operator.attributes(arguments)
         kind = str(attributes.pop("kind", operator.kind))
@@ -255,12 +270,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shapes = tuple(flat(r) for r in kept.values())
         outputs = self._node(kind, inputs, tuple(flat(t) for t in operands), tuple(kept), shapes, attributes)
         for output, r in zip(outputs, kept.values(), strict=True):
-            if not in_place:
+            if written is None:
                 self._alias(r, output)
             if kind in ("split", "slice"):
                 self.windows[id(r)] = Window(operands[0], inputs[0], output, flat(r))
-        if in_place:
-            written = arguments["self"]
+        if written is not None:
             window = self.windows.get(id(written))
             if window:
                 self._write_back(window, outputs[0])
@@ -352,8 +366,3 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = f"{base}_{self.counts[base] + 1}"
         self.taken.add(name)
         return name
-
-
-def flat(tensor: Tensor) -> Shape:
-    """Extents as plain integers."""
-    return tuple(int(extent) for extent in tensor.shape)
