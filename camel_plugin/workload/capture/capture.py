@@ -23,9 +23,9 @@ from torch.utils._pytree import tree_map_only
 from camel_plugin.errors import WorkloadError
 from camel_plugin.spec.graph import Graph, InvertibleModule, OperatorNode, ReversibleBlock, ValueRole
 from camel_plugin.spec.inputs import InputTensor
+from camel_plugin.workload.capture.call import flat
 from camel_plugin.workload.capture.inverse import verify_inverse
 from camel_plugin.workload.capture.recorder import Recorder
-from camel_plugin.workload.capture.tensors import flat
 from camel_plugin.workload.lowering.coupling import find_reversible_blocks, without_idle_moves
 from camel_plugin.workload.lowering.coverage import left_out, notes
 

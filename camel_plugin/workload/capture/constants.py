@@ -7,16 +7,12 @@ now and then is there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves
 
 from camel_plugin.errors import WorkloadError
-from camel_plugin.workload.capture.tensors import tensors_in
-from camel_plugin.workload.other_operators import name_of
+from camel_plugin.workload.capture.call import Call, tensors_in
 
 LARGEST = 1 << 20
 """Elements of the largest constant whose value is kept."""
@@ -35,25 +31,20 @@ class Constants:
         if tensor.numel() <= LARGEST:
             self._values[id(tensor)] = torch.ones(tensor.shape, dtype=tensor.dtype, device="cpu")
 
-    def follow(
-        self, func: OpOverload[..., object], args: Sequence[object], kwargs: Mapping[str, object], result: object
-    ) -> None:
+    def follow(self, call: Call, result: object) -> None:
         """Run an operator on values, too, if it has them for all its operands."""
-        operands, results, name = tensors_in((args, kwargs)), tensors_in(result), name_of(func)
+        operands, results = tensors_in((call.args, call.kwargs)), tensors_in(result)
         small = all(tensor.numel() <= LARGEST for tensor in (*operands, *results))
         known = small and all(self.value(tensor) is not None for tensor in operands)
-        if known and name in _MEANS:
+        if known and call.name in _MEANS:
             (made,) = results
-            self._values[id(made)] = torch.full(made.shape, _MEANS[name], dtype=made.dtype, device="cpu")
+            self._values[id(made)] = torch.full(made.shape, _MEANS[call.name], dtype=made.dtype, device="cpu")
             return
-        if not known or torch.Tag.nondeterministic_seeded in func.tags:
+        if not known or torch.Tag.nondeterministic_seeded in call.func.tags:
             self._forget(results)
             return
-        real_args, real_kwargs = tree_map_only(Tensor, self.value, (args, kwargs))
-        if "device" in kwargs:
-            real_kwargs["device"] = torch.device("cpu")
         try:
-            values = func(*real_args, **real_kwargs)
+            values = call.on(self.value, "cpu").run()
         except (RuntimeError, NotImplementedError, IndexError, ValueError):
             self._forget(results)
             return

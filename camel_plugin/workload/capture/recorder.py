@@ -14,16 +14,15 @@ from torch._ops import OpOverload
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from camel_plugin.spec.graph import OperatorNode, Shape, Value, ValueRole
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.workload.capture.autograd_functions import traced_as_plain_code
+from camel_plugin.workload.capture.call import Args, Call, Kwargs, flat, tensors_in
 from camel_plugin.workload.capture.constants import Constants
 from camel_plugin.workload.capture.inverse import inverse_of
-from camel_plugin.workload.capture.tensors import flat, tensors_in
-from camel_plugin.workload.operators import CREATION, OPERATORS, VIEWS, Operator
-from camel_plugin.workload.other_operators import decomposition_of, macs_of, name_of, tried_on_ones
+from camel_plugin.workload.capture.operators import CREATION, OPERATORS, VIEWS, Operator
+from camel_plugin.workload.capture.other_operators import decomposition_of, macs_of, tried_on_ones
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.children: dict[str, nn.Module] = dict(module.named_modules())
         self.stack: list[tuple[str, bool]] = []
         self.path = ""
-        self.calls: dict[str, tuple[object, ...]] = {}
+        self.calls: dict[str, Args] = {}
         self.results: dict[str, object] = {}
         self.nodes: list[OperatorNode] = []
         self.values: dict[str, Value] = {}
@@ -102,7 +101,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def hooks(self) -> Iterator[None]:
         """Follow which module is running."""
 
-        def enter(module: nn.Module, arguments: tuple[object, ...]) -> None:
+        def enter(module: nn.Module, arguments: Args) -> None:
             if id(module) in self.paths:
                 self.calls.setdefault(self.paths[id(module)], arguments)
                 self.path = self.paths[id(module)]
@@ -148,45 +147,33 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return nodes, result
 
     def __torch_dispatch__(
-        self,
-        func: OpOverload[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
+        self, func: OpOverload[..., object], types: object, args: Args = (), kwargs: Kwargs | None = None
     ) -> object:
         """Run ``func`` on meta tensors and record it."""
-        kwargs = dict(kwargs or {})
-        operator = name_of(func)
+        call = Call(func, args, kwargs or {})
         if func.namespace == "prim":
-            return func(*args, **kwargs)
-        first = args[0] if args else None
-        written = first if operator.endswith("_") and isinstance(first, Tensor) else None
-        if written is not None and id(written) in self.buffers:
+            return call.run()
+        if call.written is not None and id(call.written) in self.buffers:
             self.ignored["update of a buffer"] += 1
-            return written
-        if operator == "_local_scalar_dense":
-            assert isinstance(first, Tensor)
-            return self.constants.scalar(first)
-        parts = decomposition_of(func)
+            return call.written
+        if call.name == "_local_scalar_dense":
+            return self.constants.scalar(*tensors_in(args))
+        parts = decomposition_of(call)
         if parts is not None:
             with self:
-                return parts(*args, **kwargs)
-        if "device" in kwargs:
-            kwargs["device"] = torch.device("meta")
-        meta_args, meta_kwargs = tree_map_only(Tensor, self._meta, (args, kwargs))
+                return parts(*args, **call.kwargs)
+        on_meta = call.on(self._meta, "meta")
         try:
-            result = func(*meta_args, **meta_kwargs)
+            result = on_meta.run()
         except (NotImplementedError, RuntimeError) as error:
             try:
-                result = tried_on_ones(func, args, kwargs, self.constants.value)
+                result = tried_on_ones(call, self.constants.value)
             except (NotImplementedError, RuntimeError):
                 raise error from None
-            self.unsupported.setdefault(f"shape of {operator}, found by a run on ones", []).append(self.path)
-        named = zip(func._schema.arguments, args, strict=False)
-        arguments = {argument.name: value for argument, value in named} | kwargs
-        self._record(operator, arguments, result, written, partial(macs_of, func, meta_args, meta_kwargs, result))
-        returned = result if written is None else written
-        self.constants.follow(func, args, kwargs, returned)
+            self.unsupported.setdefault(f"shape of {call.name}, found by a run on ones", []).append(self.path)
+        self._record(call, result, partial(macs_of, on_meta, result))
+        returned = result if call.written is None else call.written
+        self.constants.follow(call, returned)
         return returned
 
     def _meta(self, tensor: Tensor) -> Tensor:
@@ -199,17 +186,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         return self.meta[id(tensor)]
 
-    def _record(
-        self,
-        operator: str,
-        arguments: dict[str, object],
-        result: object,
-        written: Tensor | None,
-        macs: Callable[[], int | None],
-    ) -> None:
-        """Note an operator, which has written into one of its operands where ``written`` is that one."""
-        base = operator if operator in CREATION else operator.rstrip("_")
-        results, tensors = tensors_in(result), tensors_in(arguments)
+    def _record(self, call: Call, result: object, macs: Callable[[], int | None]) -> None:
+        base = call.name if call.name in CREATION else call.name.rstrip("_")
+        results, tensors = tensors_in(result), tensors_in((call.args, call.kwargs))
         if results and not any(r.numel() for r in results):
             self.ignored[f"{base} without any values"] += 1
             for r in results:
@@ -226,22 +205,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._alias(results[0], self.value_of(tensors[0]))
             if window:
                 self.windows[id(results[0])] = window
-        elif written is not None and window and base in ("copy", "fill_", "zero_"):
-            source = arguments.get("src")
+        elif call.written is not None and window and base in ("copy", "fill_", "zero_"):
+            source = call.arguments.get("src")
             self._write_back(window, self.value_of(source) if isinstance(source, Tensor) else None)
         elif base in CREATION:
             self.ignored[base] += 1
-            if written is None:
+            if call.written is None:
                 self._constant(results[0])
         elif self._is_free(base, tensors, results):
             self.ignored[f"{base} on integers or constants"] += 1
             for r in results:
                 self._constant(r)
         elif base in OPERATORS:
-            self._add(OPERATORS[base], arguments, results, written)
+            self._add(OPERATORS[base], call, results)
         else:
             unknown = Operator("unsupported", (), lambda _: {"operator": base, "macs": macs()})
-            self._add(unknown, arguments, results, written, tensors)
+            self._add(unknown, call, results, tensors)
 
     def _is_free(self, base: str, tensors: list[Tensor], results: list[Tensor]) -> bool:
         """Whether an operator computes the same every time, nothing random, or only counts with integers."""
@@ -250,14 +229,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return True
         return not any(t.is_floating_point() or t.is_complex() for t in (*tensors, *results))
 
-    def _add(
-        self,
-        operator: Operator,
-        arguments: dict[str, object],
-        results: list[Tensor],
-        written: Tensor | None,
-        operands: list[Tensor] | None = None,
-    ) -> None:
+    def _add(self, operator: Operator, call: Call, results: list[Tensor], operands: list[Tensor] | None = None) -> None:
+        arguments, written = call.arguments, call.written
         if operands is None:
             operands = [t for t in tensors_in([arguments.get(key) for key in operator.operands]) if t.numel()]
         inputs = tuple(self.value_of(t) for t in operands)

@@ -13,13 +13,13 @@ from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.capture import capture
+from camel_plugin.workload.capture.operators import OPERATORS as OPERATOR_TABLE
 from camel_plugin.workload.lowering.backward_rules import BACKWARD
 from camel_plugin.workload.lowering.lowering import MAC_KINDS
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.lowering.vector_ops import forward_ops
 from camel_plugin.workload.networks.branches import BasicBranch
 from camel_plugin.workload.networks.units import AdditiveCoupling
-from camel_plugin.workload.operators import OPERATORS as OPERATOR_TABLE
 
 
 def kinds(graph):
