@@ -16,16 +16,7 @@ from camel_plugin.workload.networks.transformer import PostNormBlock
 
 
 class Bert(Backbone):
-    """Embeddings, encoder layers, pooler, classifier of whole sequences.
-
-    Args:
-        depth: layers.
-        width: of a token.
-        heads: of each attention.
-        classes: outputs.
-        words: of the vocabulary.
-        positions: longest sequence.
-    """
+    """Embeddings, encoder layers, pooler, classifier of whole sequences of at most ``positions`` words."""
 
     def __init__(
         self, depth: int = 12, width: int = 768, heads: int = 12, classes: int = 2, words: int = 30522,

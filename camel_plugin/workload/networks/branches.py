@@ -12,14 +12,9 @@ from torch import nn
 
 
 class BasicBranch(nn.Sequential):
-    """Two 3x3 convolutions, ``channels_in`` -> ``channels_out`` -> ``channels_out``.
+    """Two 3x3 convolutions, ``channels_in`` -> ``channels_out`` -> ``channels_out``; the first has the stride.
 
-    Args:
-        channels_in: channels of the input.
-        channels_out: channels of the output.
-        stride: of the first convolution.
-        preactivate: whether the input passes norm and ReLU first; the first unit of a network, which
-            follows the stem's own norm and ReLU, goes without.
+    The input passes norm and ReLU first if ``preactivate``: the first unit of a network follows those of the stem.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1, preactivate: bool = True) -> None:
@@ -29,25 +24,15 @@ class BasicBranch(nn.Sequential):
 
 
 class BottleneckBranch(nn.Sequential):
-    """1x1, 3x3 and 1x1 convolutions with a quarter of the output's channels between them.
+    """1x1, 3x3 and 1x1 convolutions with a quarter of the output's channels (a multiple of 4) between them.
 
-    Args:
-        channels_in: channels of the input.
-        channels_out: channels of the output, a multiple of 4.
-        stride: of the 3x3 convolution, or of the first one.
-        stride_first: stride in the first 1x1 convolution (Gomez et al.) instead of the 3x3 (MemCNN).
-        preactivate: as for :class:`BasicBranch`.
+    The stride stands in the 3x3 convolution (MemCNN), or with ``stride_first`` in the first one (Gomez et al.).
     """
 
     def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        *,
-        stride: int = 1,
-        stride_first: bool = False,
-        preactivate: bool = True,
-    ) -> None:
+        self, channels_in: int, channels_out: int, *,
+        stride: int = 1, stride_first: bool = False, preactivate: bool = True,
+    ) -> None:  # fmt: skip
         width = channels_out // 4
         first, middle = (stride, 1) if stride_first else (1, stride)
         reduce = nn.Conv2d(channels_in, width, 1, stride=first, bias=False)

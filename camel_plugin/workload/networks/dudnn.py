@@ -40,12 +40,9 @@ BACKBONES: dict[str, Callable[[int], Backbone]] = {
 
 
 class ClassifierOnly(nn.Module):
-    """A classifier on a frozen backbone, which stays in evaluation mode: its batch norms keep their statistics.
+    """A new classifier on a backbone that is frozen and loses its own.
 
-    Args:
-        backbone: to be frozen; loses its own classifier.
-        features: that the new classifier reads.
-        classes: outputs.
+    The backbone stays in evaluation mode: its batch norms keep their statistics.
     """
 
     def __init__(self, backbone: Backbone, features: int, classes: int) -> None:
@@ -73,7 +70,7 @@ class DuDNN(ClassifierOnly):
         backbone: to be frozen.
         branch: with a connection from the backbone for each block.
         after: for each block, the unit of the backbone that it is connected to.
-        classes: outputs.
+        classes: of the classifier.
         interleave: run each block as soon as its connection is there, instead of the whole backbone first. That
             saves the connections their wait and makes the activations of the branch wait instead.
     """

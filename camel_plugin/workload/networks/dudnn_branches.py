@@ -25,21 +25,19 @@ def conv_branch(channels: int) -> nn.Sequential:
 class Connected(nn.Module):
     """A residual function that adds a projected side input to its own: ``body(x + project(side))``.
 
-    Args:
-        body: the residual function.
-        channels: of ``x``.
-        side_channels: of the side input, whose grid may be coarser than that of ``x``: it is repeated then.
+    The grid of the side input may be coarser than that of ``x``: it is repeated then.
     """
 
-    def __init__(self, body: nn.Module, channels: int, side_channels: int) -> None:
+    def __init__(self, body: nn.Module, channels: int, side_channels: int, *, tokens: bool = False) -> None:
         super().__init__()
-        self.project: nn.Module = nn.Conv2d(side_channels, channels, 1)
+        self.project = (nn.Conv1d if tokens else nn.Conv2d)(side_channels, channels, 1)
         self.body = body
+        self.tokens = tokens
 
     def forward(self, x: Tensor, side: Tensor) -> Tensor:
-        """(N, channels, H, W) and (N, side_channels, h, w) -> (N, channels, H, W)."""
-        side = functional.interpolate(self.project(side), size=x.shape[2:])
-        y: Tensor = self.body(x + side)
+        """(N, channels, H, W) and (N, side_channels, h, w), or (N, tokens, channels) and (N, side_channels, fewer)."""
+        side = functional.interpolate(self.project(side), size=x.shape[1:2] if self.tokens else x.shape[2:])
+        y: Tensor = self.body(x + (side.transpose(1, 2) if self.tokens else side))
         return y
 
 
@@ -47,7 +45,7 @@ class Branch(nn.Module):
     """Embedding, reversible blocks, features.
 
     Attributes:
-        width: features.
+        width: number of features.
         blocks: reversible blocks, called with their side input where they have one.
         pool_tap: pools what the backbone gives to a side input.
         reads_embedding: whether it starts from the backbone's embedding instead of the network's input.
@@ -105,20 +103,6 @@ class ImageBranch(Branch):
         return x.mean((2, 3))
 
 
-class ConnectedTokens(Connected):
-    """The same for tokens."""
-
-    def __init__(self, body: nn.Module, channels: int, side_channels: int) -> None:
-        super().__init__(body, channels, side_channels)
-        self.project = nn.Conv1d(side_channels, channels, 1)
-
-    def forward(self, x: Tensor, side: Tensor) -> Tensor:
-        """(N, tokens, channels) and (N, side_channels, fewer tokens) -> (N, tokens, channels)."""
-        side = functional.interpolate(self.project(side), size=x.shape[1])
-        y: Tensor = self.body(x + side.transpose(1, 2))
-        return y
-
-
 class TokenBranch(Branch):
     """Pooled embedding of the backbone, projected; reversible blocks of attention and MLP; mean over tokens.
 
@@ -141,7 +125,7 @@ class TokenBranch(Branch):
         self.stem = nn.Linear(taps[0], 2 * channels)
         self.blocks = nn.ModuleList()
         for tap in taps:
-            f = ConnectedTokens(normed(channels, Attention(channels, channels // 16)), channels, tap)
+            f = Connected(normed(channels, Attention(channels, channels // 16)), channels, tap, tokens=True)
             self.blocks.append(AdditiveCoupling(f, normed(channels, mlp(channels, 4 * channels)), dim=2))
 
     def embed(self, x: Tensor) -> Tensor:

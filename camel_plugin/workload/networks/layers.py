@@ -32,13 +32,9 @@ def stem(channels: int, *, imagenet: bool = False) -> nn.Sequential:
 def stages(
     channels: int, units: Sequence[int], widths: Sequence[int], make: MakeUnit
 ) -> Iterator[tuple[str, nn.Sequential]]:
-    """``stage1`` .. of so many units and channels each; all but the first begin with stride 2.
+    """``stage1`` .. of so many units and channels (``widths``) each; all but the first begin with stride 2.
 
-    Args:
-        channels: of the input.
-        units: of each stage.
-        widths: channels of each stage.
-        make: makes a unit; what the very first one reads has passed the stem's norm and ReLU.
+    What the very first unit reads, of ``channels`` channels, has passed the stem's norm and ReLU.
     """
     for index, (count, width) in enumerate(zip(units, widths, strict=True)):
         stage = nn.Sequential()
@@ -58,8 +54,8 @@ def preactivated(
         filters: channels of the stem and then of each stage, before the bottleneck's factor 4.
         classes: outputs.
         make: makes a unit.
-        bottleneck: four times the channels.
-        imagenet: ImageNet stem.
+        bottleneck: whether units are bottlenecks.
+        imagenet: whether the stem is that for ImageNet.
     """
     if len(filters) != len(units) + 1:
         raise ValueError(f"filters needs one entry more than units, not {len(filters)} for {len(units)}")

@@ -19,13 +19,9 @@ def _layer(channels_in: int, channels_out: int, kernel: int, stride: int = 1, gr
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, 3x3 depthwise convolution, 1x1 projection without activation.
+    """1x1 expansion, 3x3 depthwise convolution with the stride, 1x1 projection without activation.
 
-    Args:
-        channels_in: of the input.
-        channels_out: of the output.
-        stride: of the depthwise convolution; the input is added where it is 1 and the channels stay.
-        expansion: of the channels between.
+    The input is added where the stride is 1 and the channels stay.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, expansion: int) -> None:

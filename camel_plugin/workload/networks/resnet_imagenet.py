@@ -40,12 +40,9 @@ class PostActivationUnit(ResidualUnit):
 
 
 class ResNetImageNet(Backbone):
-    """Stem, four stages ``stage1`` .. of 64, 128, 256 and 512 channels (four times as many with bottlenecks).
+    """Stem, stages ``stage1`` .. of 64, 128, 256, 512 channels, so many units each; linear classifier.
 
-    Args:
-        units: units of each of the four stages.
-        classes: outputs.
-        bottleneck: 1x1, 3x3 and 1x1 convolutions a unit instead of two 3x3.
+    A bottleneck has 1x1, 3x3 and 1x1 convolutions and four times the channels instead of two 3x3.
     """
 
     def __init__(self, units: Sequence[int], *, classes: int = 1000, bottleneck: bool = False) -> None:

@@ -12,12 +12,7 @@ from camel_plugin.workload.networks.layers import named
 class ResidualUnit(nn.Module):
     """``shortcut(x) + branch(x)``, He et al. 2016.
 
-    Args:
-        branch: the residual function.
-        channels_in: channels of the input.
-        channels_out: channels that ``branch`` returns.
-        stride: of ``branch``; a 1x1 convolution with batch norm stands in the shortcut where
-            the stride is not 1 or the channels change.
+    A 1x1 convolution with batch norm stands in the shortcut where ``branch`` has a stride or changes the channels.
     """
 
     def __init__(self, branch: nn.Module, channels_in: int, channels_out: int, stride: int = 1) -> None:
@@ -74,8 +69,8 @@ class TwoStreamUnit(nn.Module):
     Args:
         f: residual function ``channels_in / 2`` -> ``channels_out / 2`` with the stride.
         g: residual function of ``channels_out / 2`` channels.
-        channels_in: channels of both streams together.
-        channels_out: channels of both streams together.
+        channels_in: of both streams together.
+        channels_out: of both streams together.
         stride: of ``f``.
         project: project instead of pooling and padding.
     """

@@ -14,12 +14,9 @@ from camel_plugin.workload.networks.layers import named
 
 
 class Vgg(Backbone):
-    """Groups of 3x3 convolutions with ReLU, a max pool behind each group, three linear layers.
+    """Groups of 3x3 convolutions (64, 128, 256, 512, 512 channels) with ReLU and a max pool, three linear layers.
 
-    Args:
-        groups: convolutions of each group; their channels are 64, 128, 256, 512, 512.
-        classes: outputs.
-        side: rows and columns of the features, image / 2^groups.
+    ``side`` is the number of rows and columns of the features, image / 2^groups.
     """
 
     def __init__(self, groups: Sequence[int] = (2, 2, 3, 3, 3), classes: int = 1000, side: int = 7) -> None:

@@ -37,16 +37,7 @@ class _Patches(nn.Module):
 
 
 class Vit(Backbone):
-    """Patches, encoder layers, norm, linear classifier on the class token.
-
-    Args:
-        width: of a token.
-        depth: layers.
-        heads: of each attention.
-        image: rows and columns.
-        patch: rows and columns of a patch.
-        classes: outputs.
-    """
+    """Patches, encoder layers, norm, linear classifier on the class token; ``image`` and ``patch`` are squares."""
 
     def __init__(self, width: int, depth: int, heads: int, *, image: int, patch: int, classes: int) -> None:
         super().__init__()
@@ -80,13 +71,7 @@ class Vit(Backbone):
 class RevVit(nn.Module):
     """Patches, reversible blocks of attention (F) and MLP (G), mean, norm, linear classifier.
 
-    Args:
-        width: of a token in each of the two streams.
-        depth: blocks.
-        heads: of each attention.
-        image: rows and columns.
-        patch: rows and columns of a patch.
-        classes: outputs.
+    Both streams have ``width`` channels.
     """
 
     def __init__(self, width: int, depth: int, heads: int, *, image: int, patch: int, classes: int) -> None:
