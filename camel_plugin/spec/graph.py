@@ -47,7 +47,7 @@ class OperatorNode:
 
     Attributes:
         name: unique; the module's path where the module is one operator.
-        kind: operator in this project's words, ``conv2d``, ``batch_norm`` (see ``operators.py``).
+        kind: operator in this project's words, ``conv2d``, ``batch_norm`` (see ``capture/operators.py``).
         inputs: names of the values read, weights and biases after the data.
         input_shapes: their shapes as this operator sees them (a view's, not the value's).
         outputs: names of the values written; those behind the first are what only the backward pass reads

@@ -21,10 +21,8 @@ class _Context(FunctionCtx):
 def traced_as_plain_code(note: Callable[[str], None]) -> Iterator[None]:
     """Run their forward passes as if they stood in the network, for their gradients cannot be seen from outside.
 
-    A reentrant ``torch.utils.checkpoint`` is such a function, too; what it keeps is for the schedule to say.
-
-    Args:
-        note: called with what stands in for the gradients that the function would have computed.
+    A reentrant ``torch.utils.checkpoint`` is such a function, too; what it keeps is for the schedule to say. ``note``
+    is told what stands in for the gradients that the function would have computed.
     """
 
     def apply(cls: type[Function], /, *args: object, **kwargs: object) -> object:

@@ -25,11 +25,8 @@ def verify_inverse(module: nn.Module, arguments: Sequence[object], path: str) ->
     Weights get some noise, lest branches that start at zero hide a wrong inverse; modules on the meta device get noise
     alone. Dropout is switched off: a real step keeps its masks or their seed.
 
-    Args:
-        module: with ``forward`` and ``inverse``.
-        arguments: that ``forward`` was called with, of any device; only their shapes and types count. Where the
-            module also takes smaller images, these are used.
-        path: of the module, for the message.
+    Of the arguments that ``forward`` was called with only shapes and types count. Where the module also takes smaller
+    images, these are used.
 
     Raises:
         WorkloadError: the inverse fails or returns something else.

@@ -98,40 +98,30 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.names[id(tensor)]
 
     @contextmanager
-    def hooks(self) -> Iterator[None]:
-        """Follow which module is running."""
-
-        def enter(module: nn.Module, arguments: Args) -> None:
-            if id(module) in self.paths:
-                self.calls.setdefault(self.paths[id(module)], arguments)
-                self.path = self.paths[id(module)]
-                self.stack.append((self.path, id(module) in self.leaves))
-
-        def leave(module: nn.Module, _: object, result: object) -> None:
-            if id(module) in self.paths:
-                self.results.setdefault(self.paths[id(module)], result)
-                self.stack.pop()
-                self.path = self.stack[-1][0] if self.stack else ""
-
-        handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    @contextmanager
     def tracing(self) -> Iterator[None]:
         """Everything that runs inside is recorded, on the meta device and with attention taken apart."""
-
-        def note(text: str) -> None:
-            self.unsupported.setdefault(text, []).append(self.path)
-
-        modes = (self.hooks(), torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad())
+        modes = (torch.device("meta"), sdpa_kernel(SDPBackend.MATH), torch.enable_grad())
         with ExitStack() as stack:
-            for mode in (*modes, traced_as_plain_code(note), self):
+            for handle in (register_module_forward_pre_hook(self._enter), register_module_forward_hook(self._leave)):
+                stack.callback(handle.remove)
+            for mode in (*modes, traced_as_plain_code(self._note), self):
                 stack.enter_context(mode)
             yield
+
+    def _enter(self, module: nn.Module, arguments: Args) -> None:
+        if id(module) in self.paths:
+            self.path = self.paths[id(module)]
+            self.calls.setdefault(self.path, arguments)
+            self.stack.append((self.path, id(module) in self.leaves))
+
+    def _leave(self, module: nn.Module, _: object, result: object) -> None:
+        if id(module) in self.paths:
+            self.results.setdefault(self.paths[id(module)], result)
+            self.stack.pop()
+            self.path = self.stack[-1][0] if self.stack else ""
+
+    def _note(self, remark: str) -> None:
+        self.unsupported.setdefault(remark, []).append(self.path)
 
     def inverse(self, path: str) -> tuple[tuple[OperatorNode, ...], object]:
         """The nodes of a module's inverse on what its forward pass returned, and what the inverse returned."""
@@ -170,7 +160,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = tried_on_ones(call, self.constants.value)
             except (NotImplementedError, RuntimeError):
                 raise error from None
-            self.unsupported.setdefault(f"shape of {call.name}, found by a run on ones", []).append(self.path)
+            self._note(f"shape of {call.name}, found by a run on ones")
         self._record(call, result, partial(macs_of, on_meta, result))
         returned = result if call.written is None else call.written
         self.constants.follow(call, returned)

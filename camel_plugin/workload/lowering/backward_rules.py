@@ -200,7 +200,7 @@ def _per_input(ops: int) -> Ops:
     return lambda node: ops * math.prod(node.input_shapes[0])
 
 
-def _add(b: StepBuilder, node: OperatorNode) -> None:
+def _hand_on_all(b: StepBuilder, node: OperatorNode) -> None:
     for index in range(len(node.inputs)):
         _hand_on(b, node, index)
 
@@ -282,10 +282,6 @@ def _unsupported(b: StepBuilder, node: OperatorNode) -> None:
         _produce(b, node, index, "unsupported", [_dy(b, node), b.tensor(value)], 0)
 
 
-def _pass_on_first(b: StepBuilder, node: OperatorNode) -> None:
-    _hand_on(b, node, 0)
-
-
 BACKWARD: dict[str, BackwardRule] = {
     **dict.fromkeys(MAC_KINDS, _mac),
     # Normalised input: 2; its product with dY and both sums: 3. Batch norm's dX is a sum of three scaled terms: 4.
@@ -312,10 +308,10 @@ BACKWARD: dict[str, BackwardRule] = {
     "max_pool": _from_saved("max_pool", _per_output(1), "beside"),
     "avg_pool": _from_saved("avg_pool", forward_ops),
     "reduce": _from_saved("broadcast", _per_input(1)),
-    "broadcast": _pass_on_first,
+    "broadcast": _hand_on_all,
     "upsample": _from_saved("reduce", _per_output(1)),
-    "copy": _pass_on_first,
-    "add": _add,
+    "copy": _hand_on_all,
+    "add": _hand_on_all,
     "sub": _subtract,
     "rsub": _subtract,
     "mul": _multiply,

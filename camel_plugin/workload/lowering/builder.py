@@ -18,12 +18,7 @@ _KINDS = {
 
 
 class StepBuilder:
-    """A step in the making.
-
-    Args:
-        graph: the network.
-        trips: of the loop over the micro-batches.
-    """
+    """A step in the making, with so many trips of the loop over the micro-batches."""
 
     def __init__(self, graph: Graph, trips: int) -> None:
         self.graph = graph
@@ -39,8 +34,7 @@ class StepBuilder:
 
     def declare(self, name: str, kind: TensorKind, shape: tuple[int, ...]) -> str:
         """Add a tensor; a name that is taken gets a number."""
-        self._used[name] += 1
-        unique = name if self._used[name] == 1 else f"{name}.{self._used[name]}"
+        unique = self._unique(name)
         self.tensors[unique] = Tensor(unique, kind, shape)
         return unique
 
@@ -59,22 +53,16 @@ class StepBuilder:
         touched: Mapping[str, int] | None = None,
     ) -> None:
         """Append an operation on tensors (not values)."""
-        self._used[f"op {name}"] += 1
-        count = self._used[f"op {name}"]
+        read, written = tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes))
+        unique, roles, touched = self._unique(name, "op "), dict(roles or {}), dict(touched or {})
         self.operations.append(
-            Operation(
-                name if count == 1 else f"{name}.{count}",
-                pass_,
-                kind,
-                tuple(dict.fromkeys(reads)),
-                tuple(dict.fromkeys(writes)),
-                problem,
-                dict(roles or {}),
-                vector_ops,
-                partner,
-                dict(touched or {}),
-            )
+            Operation(unique, pass_, kind, read, written, problem, roles, vector_ops, partner, touched)
         )
+
+    def _unique(self, name: str, namespace: str = "") -> str:
+        self._used[namespace + name] += 1
+        count = self._used[namespace + name]
+        return name if count == 1 else f"{name}.{count}"
 
     def value(self, name: str) -> Value:
         """The value called ``name``."""
@@ -86,8 +74,7 @@ class StepBuilder:
 
     def hold(self, value: str, suffix: str = "") -> str:
         """A new tensor that holds ``value`` from now on; ``suffix`` marks a reconstruction."""
-        description = self.value(value)
-        self._current[value] = self.declare(value + suffix, TensorKind.ACTIVATION, description.shape)
+        self._current[value] = self.declare(value + suffix, TensorKind.ACTIVATION, self.value(value).shape)
         return self._current[value]
 
     def stands_for(self, value: str, other: str) -> None:
@@ -113,14 +100,11 @@ class StepBuilder:
     def contribute(self, node: OperatorNode, value: str, tensor: str) -> None:
         """Add ``tensor`` to the gradient of ``value``; the second contribution on costs an addition."""
         before = self._gradients.get(value)
-        if before is None:
-            self._gradients[value] = tensor
-            return
-        total = self.new_gradient(value)
-        elements = self.value(value).elements
-        name = f"{value.removesuffix('.out')}:grad_sum"
-        self.emit(name, Pass.INPUT_GRAD, "add", (before, tensor), (total,), vector_ops=elements, partner=node.name)
-        self._gradients[value] = total
+        if before is not None:
+            read, tensor = (before, tensor), self.new_gradient(value)
+            name, elements = f"{value.removesuffix('.out')}:grad_sum", self.value(value).elements
+            self.emit(name, Pass.INPUT_GRAD, "add", read, (tensor,), vector_ops=elements, partner=node.name)
+        self._gradients[value] = tensor
 
     def weight_gradient(self, parameter: str) -> tuple[str, tuple[str, ...]]:
         """The gradient tensor of a parameter, and what has to be read to add to it.

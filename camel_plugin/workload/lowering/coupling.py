@@ -52,11 +52,7 @@ def find_reversible_blocks(
     A module counts if it has an ``inverse`` and two branches (``f``/``g`` or ``Fm``/``Gm``) and if its nodes
     really are ``y1 = x1 + F(x2)``, ``y2 = x2 + G(y1)``; any other is an ordinary module whose activations are stored.
     F and G may read side inputs, values made outside of the block: these are kept, and the inverse reads them again.
-
-    Args:
-        nodes: of the graph.
-        values: of the graph.
-        children: path of each module with an ``inverse`` -> lower-case name of its children -> their path.
+    ``children`` is: path of each module with an ``inverse`` -> lower-case name of its children -> their path.
     """
     found = []
     for path, branches in children.items():

@@ -14,11 +14,8 @@ def peak_bytes(step: Step, bytes_per_value: float | None = None) -> float:
     """Most bytes of inputs, activations and their gradients alive during one operation of a micro-batch.
 
     A tensor lives from the first operation that touches it to the last; an operation holds all that it reads and
-    writes, and nothing is computed in place.
-
-    Args:
-        step: the step.
-        bytes_per_value: of every tensor; by default what the step says of each kind, or else 4 (FP32).
+    writes, and nothing is computed in place. A value has by default the bytes that the step says of its kind, or else
+    4 (FP32).
     """
     changes = [0.0] * (len(step.operations) + 1)
     for name, (first, last) in _spans(step.operations).items():

@@ -12,11 +12,8 @@ def segments(graph: Graph, blocks: int | None = None) -> list[tuple[OperatorNode
     """The nodes in runs of ``blocks`` blocks each.
 
     A block is the shortest run of nodes with a multiply-accumulate operator behind which one activation alone, or the
-    two streams of a reversible block, is still to be read: a residual unit, or a layer of a plain network.
-
-    Args:
-        graph: the network.
-        blocks: blocks of a segment; by default the square root of their number, which keeps the least (Chen et al.).
+    two streams of a reversible block, is still to be read: a residual unit, or a layer of a plain network. By default
+    a segment has the square root of their number, which keeps the least (Chen et al.).
     """
     runs = _blocks(graph)
     size = blocks or max(1, round(math.sqrt(len(runs))))

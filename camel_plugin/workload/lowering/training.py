@@ -13,6 +13,7 @@ Within a pass nothing says how long a tensor lives: that follows from who reads 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from camel_plugin.errors import WorkloadError
@@ -29,11 +30,7 @@ _RECON = "@recon"
 
 
 def lower(graph: Graph, recipe: Recipe) -> Step:
-    """The operations of one training step.
-
-    Args:
-        graph: captured on an input of ``recipe.micro_batch`` samples.
-        recipe: how it is trained.
+    """The operations of one training step of a graph that was captured on ``recipe.micro_batch`` samples.
 
     Raises:
         WorkloadError: nothing is trainable, the schedule needs reversible blocks and there are none, no segments keep
@@ -41,9 +38,8 @@ def lower(graph: Graph, recipe: Recipe) -> Step:
     """
     samples = graph.inputs[0].shape[0]
     if samples != recipe.micro_batch:
-        raise WorkloadError(
-            f"the network was captured on {samples} samples", field="micro_batch", value=recipe.micro_batch
-        )
+        found = f"the network was captured on {samples} samples"
+        raise WorkloadError(found, field="micro_batch", value=recipe.micro_batch)
     if not any(graph.values[output].requires_grad for output in graph.outputs):
         raise WorkloadError(f"{graph.network} has nothing to train", field="requires_grad")
     if recipe.schedule is Schedule.REVERSIBLE and not (graph.blocks or graph.invertible):
@@ -87,13 +83,9 @@ def _build(graph: Graph, recipe: Recipe) -> Step:
         for node in reversed(graph.nodes):
             run_backward(b, node)
     update(b, recipe.optimizer)
-    modelled = Counter(node.kind for node in graph.nodes if node.kind != "unsupported")
-    coverage = Coverage(
-        tuple(f"{kind}: {count} x" for kind, count in sorted(modelled.items())),
-        graph.ignored,
-        graph.unsupported,
-        graph.not_reached,
-    )
+    kinds = Counter(node.kind for node in graph.nodes if node.kind != "unsupported")
+    modelled = tuple(f"{kind}: {count} x" for kind, count in sorted(kinds.items()))
+    coverage = Coverage(modelled, graph.ignored, graph.unsupported, graph.not_reached)
     alive = {name for operation in b.operations for name in (*operation.reads, *operation.writes)}
     tensors = {name: tensor for name, tensor in b.tensors.items() if name in alive}
     sizes = (recipe.schedule.value, recipe.batch, recipe.micro_batch)
@@ -108,11 +100,10 @@ def _loss(b: StepBuilder) -> None:
     for output in b.graph.outputs:
         if not b.is_trainable(output):
             continue
-        logits, elements = b.tensor(output), b.value(output).elements
-        shape = b.value(output).shape
+        logits, elements, shape = b.tensor(output), b.value(output).elements, b.value(output).shape
         # Classes stand in the last dimension of vectors and sequences, behind the samples for images.
         labels = b.declare("labels", TensorKind.INPUT, shape[:-1] if len(shape) < 4 else (shape[0], *shape[2:]))
-        probabilities = b.declare("loss.probabilities", TensorKind.ACTIVATION, b.value(output).shape)
+        probabilities = b.declare("loss.probabilities", TensorKind.ACTIVATION, shape)
         b.emit(
             "loss", Pass.FORWARD, "softmax_cross_entropy", [logits, labels], [probabilities], vector_ops=5 * elements
         )
@@ -165,10 +156,7 @@ def _invert_and_differentiate(
             for name in (add, *reversed(branch)):
                 run_backward(b, nodes[name])
     if generic:
-        for name in block.nodes:
-            run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
-        for name in reversed(block.nodes):
-            run_backward(b, nodes[name])
+        _again(b, [nodes[name] for name in block.nodes])
 
 
 def _run_inverse(b: StepBuilder, module: InvertibleModule, nodes: dict[str, OperatorNode]) -> None:
@@ -179,10 +167,15 @@ def _run_inverse(b: StepBuilder, module: InvertibleModule, nodes: dict[str, Oper
         run_forward(b, node, Pass.RECONSTRUCT, _RECON)
     for value, recovered in zip(module.inputs, module.recovered, strict=True):
         b.stands_for(value, recovered)
-    for name in module.nodes:
-        run_forward(b, nodes[name], Pass.RECONSTRUCT, _RECON)
-    for name in reversed(module.nodes):
-        run_backward(b, nodes[name])
+    _again(b, [nodes[name] for name in module.nodes])
+
+
+def _again(b: StepBuilder, nodes: Sequence[OperatorNode]) -> None:
+    """The forward pass once more, and the gradients that it serves."""
+    for node in nodes:
+        run_forward(b, node, Pass.RECONSTRUCT, _RECON)
+    for node in reversed(nodes):
+        run_backward(b, node)
 
 
 def _resplit(b: StepBuilder, block: ReversibleBlock) -> None:
@@ -197,11 +190,9 @@ def _resplit(b: StepBuilder, block: ReversibleBlock) -> None:
 
 
 def _checkpoint(b: StepBuilder, blocks: int | None) -> None:
-    parts = segments(b.graph, blocks)
-    for index, part in enumerate(reversed(parts)):
-        trainable = any(b.is_trainable(output) for node in part for output in node.outputs)
-        if index > 0 and trainable:
-            for node in part:
-                run_forward(b, node, Pass.RECONSTRUCT, _RECON)
-        for node in reversed(part):
-            run_backward(b, node)
+    *parts, last = segments(b.graph, blocks)
+    for node in reversed(last):
+        run_backward(b, node)
+    for part in reversed(parts):
+        if any(b.is_trainable(output) for node in part for output in node.outputs):
+            _again(b, part)

@@ -22,7 +22,7 @@ class Backbone(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """The network's input -> what the first unit reads."""
-        raise NotImplementedError
+        return x
 
     def units(self) -> Sequence[nn.Module]:
         """The units, in order, each from tensor to tensor."""

@@ -44,10 +44,6 @@ class Vgg(Backbone):
             fc3=nn.Linear(4096, classes),
         )
 
-    def embed(self, x: Tensor) -> Tensor:
-        """The image itself."""
-        return x
-
     def units(self) -> Sequence[nn.Module]:
         """The convolutions, with the pools behind them."""
         return list(self.stages)

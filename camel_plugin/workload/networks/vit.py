@@ -71,13 +71,16 @@ class Vit(Backbone):
 class RevVit(nn.Module):
     """Patches, reversible blocks of attention (F) and MLP (G), mean, norm, linear classifier.
 
-    Both streams have ``width`` channels.
+    Each of the two streams has ``width`` channels: the blocks' values are (N, tokens, 2 width).
     """
 
     def __init__(self, width: int, depth: int, heads: int, *, image: int, patch: int, classes: int) -> None:
         super().__init__()
         self.patches = _Patches(image, patch, width, class_token=False)
-        self.blocks = nn.Sequential(*(reversible_layer(width, heads) for _ in range(depth)))
+        self.blocks = nn.Sequential()
+        for _ in range(depth):
+            f, g = normed(width, Attention(width, heads)), normed(width, mlp(width, 4 * width))
+            self.blocks.append(AdditiveCoupling(f, g, dim=2))
         self.norm = nn.LayerNorm(2 * width, eps=1e-6)
         self.classifier = nn.Linear(2 * width, classes)
 
@@ -87,11 +90,6 @@ class RevVit(nn.Module):
         x = self.blocks(torch.cat([x, x], -1))
         y: Tensor = self.classifier(self.norm(x.mean(1)))
         return y
-
-
-def reversible_layer(width: int, heads: int) -> AdditiveCoupling:
-    """``y1 = x1 + attention(x2)``, ``y2 = x2 + MLP(y1)`` on (N, tokens, 2 width)."""
-    return AdditiveCoupling(normed(width, Attention(width, heads)), normed(width, mlp(width, 4 * width)), dim=2)
 
 
 def vit(
