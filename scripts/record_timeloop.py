@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.jobs import task_key
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.engine.timeloop import TimeloopEngine
 from camel_plugin.schedule.residency import place, task
@@ -45,7 +44,7 @@ def main() -> None:
             if operation.problem is None:
                 continue
             sought = task(plan, operation)
-            key = task_key(sought, Objective.EDP)
+            key = sought.content
             if key in done:
                 continue
             done.add(key)

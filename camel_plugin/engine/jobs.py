@@ -24,15 +24,6 @@ Progress = Callable[[int, int, str], None]
 """Called with (distinct problems done, distinct problems in all, what was finished)."""
 
 
-def task_key(task: Task, objective: Objective) -> str:
-    """What a mapping is found for: equal keys, equal map space and costs."""
-    return content_key(*_content(task), objective)[:16]
-
-
-def _content(task: Task) -> tuple[object, ...]:
-    return (task.constrained.nodes, task.machine.cycle_s, task.homes, task.value_words, task.duties, task.problem)
-
-
 def map_all(
     tasks: Sequence[Task],
     settings: Settings,
@@ -56,10 +47,8 @@ def map_all(
         EngineError: the engine failed.
     """
     engine: Engine = load("engines", settings.engine)()
-    keys = [
-        content_key(engine.name, engine.version(), *_content(task), settings.objective, settings.budget_s, settings.pad)
-        for task in tasks
-    ]
+    how = (engine.name, engine.version(), settings.objective, settings.budget_s, settings.pad)
+    keys = [content_key(task.content, *how) for task in tasks]
     distinct = dict(zip(reversed(keys), reversed(tasks), strict=True))
     results: dict[str, MapResult] = {}
     if cache:

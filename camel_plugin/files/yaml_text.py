@@ -31,8 +31,8 @@ class Quoted:
     text: str
 
 
-class _Dumper(yaml.SafeDumper):
-    """PyYAML's emitter without aliases for nodes that occur twice."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """PyYAML's emitter, in C where it was built with it."""
 
     yaml_implicit_resolvers = RESOLVERS
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from camel_plugin.files.v04.mapping_file import write_mapping
 from camel_plugin.refresh.activity import LevelActivity, activities
 from camel_plugin.refresh.ledger import Ledger
 from camel_plugin.refresh.level_refresh import level_refresh
 from camel_plugin.refresh.lifetime import lifetimes
 from camel_plugin.refresh.remedies import level_lifetimes
-from camel_plugin.result import LevelTraffic, OperationCost, StepResult
+from camel_plugin.result import LevelTraffic, OperationCost, OperationMapping, StepResult
 from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.spec.evaluation import MapResult
@@ -59,11 +60,12 @@ def account(
         for (name, level), wait in longer.items():
             waits[name][level] = wait
     ledger = Ledger(plan, timeline, data, levels, refreshed, waits, policy.restores)
-    machine, step, found = plan.machine, plan.step, mapped or {}
+    machine, step = plan.machine, plan.step
+    told = _mappings(plan, mapped or {})
     return StepResult(
         arch=machine.name,
         net=step.network,
-        operations=tuple(ledger.operation(each, costs[each.name], found.get(each.name)) for each in step.operations),
+        operations=tuple(ledger.operation(each, costs[each.name], told.get(each.name)) for each in step.operations),
         tensors=tuple(ledger.tensor(lifetime) for lifetime in data if not lifetime.staged),
         coverage=step.coverage,
         temperature_C=machine.temperature_C,
@@ -74,6 +76,17 @@ def account(
         published=machine.published,
         plan=plan,
     )
+
+
+def _mappings(plan: Plan, mapped: Mapping[str, MapResult]) -> dict[str, OperationMapping]:
+    """How each operation was mapped; operations with equal tasks share one result, which is written once."""
+    told: dict[int, OperationMapping] = {}
+    for operation in plan.step.operations:
+        found = mapped.get(operation.name)
+        if found is not None and operation.problem is not None and id(found) not in told:
+            text = write_mapping(found.mapping, plan.machine, operation.problem)
+            told[id(found)] = OperationMapping(text, found.optimality_gap, found.padded)
+    return {name: told[id(found)] for name, found in mapped.items()}
 
 
 def _wait(cost: OperationCost, activity: LevelActivity, share: float) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from camel_plugin.components.retention import failed_fraction
-from camel_plugin.files.v04.mapping_file import write_mapping
 from camel_plugin.refresh.activity import LevelActivity
 from camel_plugin.refresh.level_refresh import LevelRefresh
 from camel_plugin.refresh.lifetime import Lifetime
@@ -21,7 +20,6 @@ from camel_plugin.result import (
 )
 from camel_plugin.schedule.cost import dram_standby_W, leakage_W
 from camel_plugin.schedule.timeline import Timeline
-from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.step import PERSISTENT_KINDS, Operation
 
@@ -48,7 +46,7 @@ class Ledger:
     waits: Mapping[str, Mapping[str, int]]
     restores: bool
 
-    def operation(self, operation: Operation, cost: OperationCost, mapped: MapResult | None) -> OperationResult:
+    def operation(self, operation: Operation, cost: OperationCost, mapping: OperationMapping | None) -> OperationResult:
         """All runs of an operation, and how it was mapped."""
         name, repeats = operation.name, self.plan.step.trips(operation.name)
         machine, stall_cycles = self.plan.machine, (self.timeline.slots[name].cycles - cost.cycles) * repeats
@@ -69,10 +67,6 @@ class Ledger:
             for lifetime in self.lifetimes
             if lifetime.operation == name and lifetime.level in self.levels
         )
-        mapping = None
-        if mapped is not None and operation.problem is not None:
-            text = write_mapping(mapped.mapping, machine, operation.problem)
-            mapping = OperationMapping(text, mapped.optimality_gap, mapped.padded)
         return OperationResult(
             name, operation.pass_, operation.kind, operation.partner, repeats, cost, refresh, lifetimes, mapping
         )

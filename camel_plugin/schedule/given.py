@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from camel_plugin.engine.jobs import task_key
 from camel_plugin.engine.native.chosen import costed
 from camel_plugin.files.plan_file import PlanFile
 from camel_plugin.spec.evaluation import MapResult
@@ -31,7 +30,7 @@ def given_results(file: PlanFile, plan: Plan, tasks: Mapping[str, Task], objecti
     """
     found = {}
     for name, chosen in plan.mappings.items():
-        key = task_key(tasks[name], objective)
+        key = tasks[name].found_for(objective)
         result = costed(tasks[name], chosen, objective)
         if result is not None:
             found[name] = result if chosen.found_for == key else replace(result, lower_bound=0.0)

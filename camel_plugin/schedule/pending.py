@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from camel_plugin.engine.jobs import task_key
 from camel_plugin.files.plan_file import PlanFile
 from camel_plugin.schedule.given import given_results
 from camel_plugin.schedule.residency import task
@@ -66,7 +65,7 @@ class PendingPlan:
         found = {**self.known, **dict(zip(self.sought, results, strict=True))}
         chosen = {
             name: ChosenMapping(
-                found[name].mapping, found[name].padded, found[name].lower_bound, task_key(each, self.objective)
+                found[name].mapping, found[name].padded, found[name].lower_bound, each.found_for(self.objective)
             )
             for name, each in self.tasks.items()
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from camel_plugin.errors import InfeasibleError, Shortfall
 
@@ -263,12 +264,12 @@ class Machine:
     published: str = field(default="", compare=False)
     unconfirmed: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
+    @cached_property
     def storages(self) -> tuple[Storage, ...]:
         """Storage levels, outermost first."""
         return tuple(node for node in self.nodes if isinstance(node, Storage))
 
-    @property
+    @cached_property
     def shared_storages(self) -> tuple[Storage, ...]:
         """On-chip storages that the whole machine shares (outside any fanout), outermost first."""
         shared: list[Storage] = []
@@ -284,7 +285,7 @@ class Machine:
         """The nodes that carry loops, outermost first: storage levels and spatial containers."""
         return tuple(node for node in self.nodes if not isinstance(node, Compute))
 
-    @property
+    @cached_property
     def units(self) -> int:
         """Multiply-accumulate units."""
         return self.instances(self.compute.name)

@@ -109,16 +109,16 @@ class Plan:
 
     def residents(self, level: str, operation: str) -> tuple[str, ...]:
         """Tensors that live in ``level`` during ``operation``, operands and results included."""
-        return self._present[self.step.index[operation]].get(level, ())
+        return tuple(self._present[self.step.index[operation]].get(level, ()))
 
     @cached_property
-    def _present(self) -> list[dict[str, tuple[str, ...]]]:
+    def _present(self) -> list[dict[str, list[str]]]:
         """Of each operation, level -> tensors. Looked up for every operation and level of long steps."""
-        present: list[dict[str, tuple[str, ...]]] = [{} for _ in self.step.operations]
+        present: list[dict[str, list[str]]] = [{} for _ in self.step.operations]
         for name, level in self.home_levels.items():
             live = self.ranges[name]
             for here in present[live.first : live.last + 1]:
-                here[level] = (*here.get(level, ()), name)
+                here.setdefault(level, []).append(name)
         return present
 
     def mapped_problem(self, operation: Operation) -> Problem | None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from camel_plugin.cache import content_key
 from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 from camel_plugin.spec.refresh import RefreshTable
 
@@ -83,6 +85,16 @@ class Task:
                 node = replace(node, depth=self.room[node.name])
             nodes.append(node)
         return replace(machine, nodes=tuple(nodes))
+
+    @cached_property
+    def content(self) -> str:
+        """Equal for tasks with the same map space and costs, whatever their names."""
+        machine = self.constrained
+        return content_key(machine.nodes, machine.cycle_s, self.homes, self.value_words, self.duties, self.problem)
+
+    def found_for(self, objective: Objective) -> str:
+        """What stands beside a mapping that was found for this task."""
+        return content_key(self.content, objective)[:16]
 
     def resident(self, level: str) -> frozenset[str]:
         """Dataspaces whose home is ``level``."""
