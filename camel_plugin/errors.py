@@ -109,12 +109,7 @@ class UnknownNameError(InputError):
         self.name = name
         self.valid = tuple(sorted(map(str, valid)))
         super().__init__(
-            f"unknown {kind}",
-            file=file,
-            line=line,
-            field=field,
-            value=name,
-            suggestion=nearest(name, self.valid),
+            f"unknown {kind}", file=file, line=line, field=field, value=name, suggestion=nearest(name, self.valid)
         )
 
 

@@ -151,11 +151,7 @@ class OperationResult:
     """One operation of the step."""
 
     name: Annotated[str, means("operation", "", "its name")]
-    pass_: Annotated[
-        str,
-        Field(serialization_alias="pass"),
-        means("pass", "", "forward, reconstruct, input_grad ..."),
-    ]
+    pass_: Annotated[str, Field(serialization_alias="pass"), means("pass", "", "forward, reconstruct, input_grad ...")]
     kind: Annotated[str, means("kind", "", "operator")]
     partner: Annotated[str | None, means("partner", "", "the forward operation it belongs to")]
     repeats: Annotated[int, means("runs", "count", "runs in the step")]

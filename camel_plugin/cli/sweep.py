@@ -12,8 +12,7 @@ from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.recipe import Schedule
 
 Axes = Annotated[
-    list[str],
-    typer.Option("--axis", metavar="KEY=V1,V2 | KEY=FIRST:LAST:COUNT", help="What to vary; repeatable."),
+    list[str], typer.Option("--axis", metavar="KEY=V1,V2 | KEY=FIRST:LAST:COUNT", help="What to vary; repeatable.")
 ]
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of sweep.jsonl (resumed) and sweep.csv.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Evaluate again the points that failed before.")]

@@ -14,21 +14,8 @@ from dataclasses import dataclass
 from camel_plugin.components.attributes import Attributes
 from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import Geometry, estimate_of
-from camel_plugin.components.retention import (
-    SIGMA_VTH,
-    SLOPE_FACTOR,
-    median_time,
-    quoted,
-    retention_time,
-    spread,
-)
-from camel_plugin.components.scaling import (
-    OperatingPoint,
-    area_ratio,
-    energy_ratio,
-    leakage_ratio,
-    point_of,
-)
+from camel_plugin.components.retention import SIGMA_VTH, SLOPE_FACTOR, median_time, quoted, retention_time, spread
+from camel_plugin.components.scaling import OperatingPoint, area_ratio, energy_ratio, leakage_ratio, point_of
 from camel_plugin.spec.machine import EdramCells
 
 _MEGABIT = 2.0**20

@@ -14,13 +14,7 @@ from dataclasses import dataclass, replace
 from camel_plugin.components.attributes import Attributes
 from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import estimate_of
-from camel_plugin.components.scaling import (
-    OperatingPoint,
-    area_ratio,
-    energy_ratio,
-    leakage_ratio,
-    point_of,
-)
+from camel_plugin.components.scaling import OperatingPoint, area_ratio, energy_ratio, leakage_ratio, point_of
 from camel_plugin.errors import SpecError
 
 

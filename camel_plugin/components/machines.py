@@ -44,11 +44,7 @@ def load_machine(
             raise _blamed(error, machine_file) from error
         unconfirmed = (*machine_file.unconfirmed, *machine.unconfirmed)
         return replace(
-            machine,
-            name=machine_file.name,
-            yaml=text,
-            published=machine_file.published,
-            unconfirmed=unconfirmed,
+            machine, name=machine_file.name, yaml=text, published=machine_file.published, unconfirmed=unconfirmed
         )
     if given:
         raise SpecError(

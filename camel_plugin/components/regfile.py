@@ -8,13 +8,7 @@ from collections.abc import Mapping, Sequence
 from camel_plugin.components.attributes import Attributes
 from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.memory import Geometry, estimate_of
-from camel_plugin.components.scaling import (
-    OperatingPoint,
-    area_ratio,
-    energy_ratio,
-    leakage_ratio,
-    point_of,
-)
+from camel_plugin.components.scaling import OperatingPoint, area_ratio, energy_ratio, leakage_ratio, point_of
 
 _SPAD = "Accelergy's Eyeriss-like example, 16 bit wide; its log says 32 nm"
 _ALADDIN = "Aladdin (Accelergy's library)"

@@ -14,13 +14,7 @@ from camel_plugin.components.attributes import Attributes
 from camel_plugin.components.constant import ComponentCost, Constant
 from camel_plugin.components.edram import CELLS
 from camel_plugin.components.memory import Geometry, estimate_of
-from camel_plugin.components.scaling import (
-    OperatingPoint,
-    area_ratio,
-    energy_ratio,
-    leakage_ratio,
-    point_of,
-)
+from camel_plugin.components.scaling import OperatingPoint, area_ratio, energy_ratio, leakage_ratio, point_of
 
 _CACTI = "CACTI (LSTP) as run by Accelergy for its Eyeriss-like example, 128 KB, 64 bit; its log says 32 nm"
 

@@ -12,10 +12,7 @@ from camel_plugin.files.yaml_source import YamlNode
 
 
 def explained(
-    error: ValidationError,
-    root: YamlNode,
-    model: type[BaseModel] | None = None,
-    raised: type[InputError] = SpecError,
+    error: ValidationError, root: YamlNode, model: type[BaseModel] | None = None, raised: type[InputError] = SpecError
 ) -> InputError:
     """The error that lies deepest; of a choice of forms, that of the form with the fewest errors.
 

@@ -26,10 +26,7 @@ from camel_plugin.spec.refresh import RefreshPolicy
 
 
 def account(
-    plan: Plan,
-    costs: Mapping[str, OperationCost],
-    policy: RefreshPolicy,
-    mapped: Mapping[str, MapResult] | None = None,
+    plan: Plan, costs: Mapping[str, OperationCost], policy: RefreshPolicy, mapped: Mapping[str, MapResult] | None = None
 ) -> StepResult:
     """Put the costs of all operations on a timeline and add what refresh costs under ``policy``.
 

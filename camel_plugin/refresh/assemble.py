@@ -90,8 +90,5 @@ def _tried(found: Sequence[Candidate], results: Sequence[StepResult]) -> tuple[T
 
 def _versions(machine: Machine, step: Step) -> dict[str, str]:
     packages = {name: version(name) for name in ("camel-plugin", "numpy", "torch")}
-    content = {
-        "machine_sha256": content_key(machine),
-        "step_sha256": content_key(step.body, step.tensors, step.bits),
-    }
+    content = {"machine_sha256": content_key(machine), "step_sha256": content_key(step.body, step.tensors, step.bits)}
     return {"python": platform.python_version(), **packages, **content}

@@ -6,14 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from camel_plugin.report import summary
 from camel_plugin.report.grid import Field, formatted, numbers, words
-from camel_plugin.result import (
-    ENERGY_PARTS,
-    DataLifetime,
-    OperationRefresh,
-    OperationResult,
-    StepResult,
-    Totals,
-)
+from camel_plugin.result import ENERGY_PARTS, DataLifetime, OperationRefresh, OperationResult, StepResult, Totals
 from camel_plugin.spec.meaning import meanings
 
 COSTS = ("latency_s", "energy_J", *ENERGY_PARTS)

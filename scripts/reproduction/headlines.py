@@ -60,14 +60,7 @@ def parts(runs: Runs) -> str:
         for arch in ("camel", "camel-sram"):
             result = runs(arch, net, depth_first=ORDER)
             found = result.totals
-            joules = (
-                found.compute_J,
-                found.dynamic_J,
-                found.leakage_J,
-                found.refresh_J,
-                found.dram_J,
-                found.energy_J,
-            )
+            joules = (found.compute_J, found.dynamic_J, found.leakage_J, found.refresh_J, found.dram_J, found.energy_J)
             machine = load_machine(arch)
             used = found.macs / found.cycles / machine.instances(machine.compute.name)
             stalls = sum(op.refresh.stall_cycles for op in result.operations) / found.cycles
@@ -177,14 +170,7 @@ def eyeriss() -> str:
     for (level, action), published in EYERISS_PJ.items():
         energy = machine.storage(level).energy
         ours = energy.read_J if action == "read" else energy.write_J
-        rows.append(
-            compared(
-                published,
-                ours * 1e12,
-                "the published figure is for 32 nm",
-                f"{level} {action}, pJ",
-            )
-        )
+        rows.append(compared(published, ours * 1e12, "the published figure is for 32 nm", f"{level} {action}, pJ"))
     rows.append(compared(0.208, machine.compute.energy_J * 1e12, "Horowitz, scaled to 65 nm", "8-bit MAC, pJ"))
     dram_J = machine.storages[0].energy.read_J
     rows.append(compared(512.0, dram_J * 1e12, "the same source, no test", "dram, 64 bits, pJ"))

@@ -74,13 +74,7 @@ def availability(task: Task, storage: Storage) -> float:
 
 class _Level:
     def __init__(
-        self,
-        task: Task,
-        result: BatchResult,
-        place: int,
-        storage: Storage,
-        cells: EdramCells,
-        duty: RefreshDuty,
+        self, task: Task, result: BatchResult, place: int, storage: Storage, cells: EdramCells, duty: RefreshDuty
     ) -> None:
         machine = task.machine
         self._cells = cells

@@ -29,11 +29,7 @@ from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
 from camel_plugin.spec.task import Task
 
-METRICS = {
-    Objective.EDP: ["edp"],
-    Objective.ENERGY: ["energy", "delay"],
-    Objective.LATENCY: ["delay", "energy"],
-}
+METRICS = {Objective.EDP: ["edp"], Objective.ENERGY: ["energy", "delay"], Objective.LATENCY: ["delay", "energy"]}
 UNLIMITED_ROWS = 2**40
 """Rows of a DRAM whose size nobody limits; the newest front end demands a depth."""
 

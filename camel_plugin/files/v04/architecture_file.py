@@ -27,11 +27,7 @@ def write_architecture(machine: Machine, problem: Problem | None = None, homes: 
     """
     writer = _Writer(machine, problem, homes or {})
     sections: dict[str, object] = {
-        "variables": {
-            "version": 0.4,
-            "global_cycle_seconds": machine.cycle_s,
-            "temperature": machine.temperature_C,
-        },
+        "variables": {"version": 0.4, "global_cycle_seconds": machine.cycle_s, "temperature": machine.temperature_C},
         "architecture": {"version": 0.4, "nodes": list(writer.nodes())},
     }
     if targets := list(writer.parallelism()):

@@ -308,11 +308,7 @@ class _Reader:
             )
         shape = read_storage(node, name, class_name, _technology(class_name, found), attributes)
         return replace(
-            shape,
-            keep=constraints.keep,
-            bypass=constraints.bypass,
-            temporal=constraints.temporal,
-            parallel=parallel,
+            shape, keep=constraints.keep, bypass=constraints.bypass, temporal=constraints.temporal, parallel=parallel
         )
 
     def _global(self, key: str, default: float, **bounds: float) -> float:

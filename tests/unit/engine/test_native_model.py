@@ -120,9 +120,7 @@ def test_a_bypassed_dataspace_takes_no_room_and_no_reuse() -> None:
 def test_words_that_a_stride_skips(rules: ModelRules, words: int, fills: int) -> None:
     """A 1x1 convolution of stride 2: four outputs touch four of seven inputs."""
     problem = Problem(
-        ("P", "R"),
-        (12, 1),
-        (Dataspace("I", ((("P", 2), ("R", 1)),)), Dataspace("O", ((("P", 1),),), read_write=True)),
+        ("P", "R"), (12, 1), (Dataspace("I", ((("P", 2), ("R", 1)),)), Dataspace("O", ((("P", 1),),), read_write=True))
     )
     loops = (
         NodeMapping("dram", {"P": 3}, ("P",), keep=frozenset("IO")),

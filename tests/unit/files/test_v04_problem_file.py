@@ -14,12 +14,7 @@ def test_a_strided_convolution():
     problem = read_problem([("p.yaml", PROBLEM)])
     assert problem.size == {"C": 8, "M": 8, "R": 3, "N": 1, "P": 6, "Q": 4}
     assert problem.shape == "conv"
-    assert problem.dataspace("Inputs").projection == (
-        (("N", 1),),
-        (("C", 1),),
-        (("R", 1), ("P", 2)),
-        (("Q", 1),),
-    )
+    assert problem.dataspace("Inputs").projection == ((("N", 1),), (("C", 1),), (("R", 1), ("P", 2)), (("Q", 1),))
     assert [space.name for space in problem.dataspaces if space.read_write] == ["Outputs"]
     # 3 rows of the kernel over 6 outputs at stride 2 touch 2 * 5 + 3 rows of the input
     assert problem.volume("Inputs") == 8 * (2 * 5 + 3) * 4

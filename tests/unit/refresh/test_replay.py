@@ -7,15 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_builders import (
-    ALL_ORDERS,
-    CAMEL_REFRESH,
-    machine,
-    placed_in,
-    random_steps,
-    step,
-    vector,
-)
+from schedule_builders import ALL_ORDERS, CAMEL_REFRESH, machine, placed_in, random_steps, step, vector
 from schedule_replay import replay
 
 from camel_plugin.schedule.cost import operation_cost

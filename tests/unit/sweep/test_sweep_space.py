@@ -90,11 +90,7 @@ def test_product_is_ordered_with_the_last_axis_fastest():
     assert [dict(point.varied) for point in points] == [
         {"batch": batch, "set.edram_banks": banks} for batch in (1, 2) for banks in ("6", "12")
     ]
-    assert points[1].arguments == {
-        "arch": "camel",
-        "batch": 1,
-        "overrides": {"vdd_V": "0.8", "edram_banks": "12"},
-    }
+    assert points[1].arguments == {"arch": "camel", "batch": 1, "overrides": {"vdd_V": "0.8", "edram_banks": "12"}}
 
 
 def test_no_axes_are_one_point():
