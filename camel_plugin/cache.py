@@ -1,7 +1,5 @@
 """Results on disk, keyed by the content of what they were made from: same input and code, same result."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

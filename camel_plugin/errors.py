@@ -9,8 +9,6 @@ CamelError
 +-- EngineError           an engine failed or returned something that cannot be true
 """
 
-from __future__ import annotations
-
 import copy
 import difflib
 from collections.abc import Iterable, Sequence

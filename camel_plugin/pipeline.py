@@ -1,7 +1,5 @@
 """The pipeline: machine and network in, the cost of one training step out: plan -> map -> account -> result."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache as once

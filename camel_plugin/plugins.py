@@ -1,7 +1,5 @@
 """Registries: built-ins and users' packages are found through the same entry points."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any

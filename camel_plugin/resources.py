@@ -1,7 +1,5 @@
 """Where machine and network files lie: the package's own folders, and those that other packages register."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from camel_plugin.errors import UnknownNameError

@@ -3,8 +3,6 @@
 Exit code 0 with a complete result, 2 for bad input, 1 for a failed engine, 130 on Ctrl-C.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The commands of ``camel``. Imports stay inside the commands, so that ``--help`` is instant."""
 
-from __future__ import annotations
-
 import typer
 
 from camel_plugin.cli.doctor import doctor_command

@@ -1,7 +1,5 @@
 """``camel eval`` (also ``camel-eval``): one training step on one machine, and on those beside it."""
 
-from __future__ import annotations
-
 from camel_plugin.cli import options
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.settings import Energies, Order

@@ -1,7 +1,5 @@
 """``--json``: one document on the standard output and nothing else, also where there is no result."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

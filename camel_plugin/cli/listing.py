@@ -1,7 +1,5 @@
 """``camel list``: what can be named."""
 
-from __future__ import annotations
-
 
 def list_command() -> None:
     """List machines, networks, refresh policies, engines and components."""

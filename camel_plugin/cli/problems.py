@@ -1,7 +1,5 @@
 """``camel problems``: the Timeloop v0.4 problems of a training step, without any machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``camel render``: the Timeloop v0.4 files of a machine and of a network's training step."""
 
-from __future__ import annotations
-
 from camel_plugin.cli import options
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.settings import Order

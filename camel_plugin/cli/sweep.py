@@ -1,7 +1,5 @@
 """``camel sweep``: the same evaluation over the values of several axes, resumable."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Reading the attributes of a Timeloop v0.4 component, with errors that name the field and the valid range."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 

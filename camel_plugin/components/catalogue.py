@@ -1,7 +1,5 @@
 """Finding the model of a component by its Timeloop class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from camel_plugin import plugins

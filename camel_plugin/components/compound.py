@@ -1,7 +1,5 @@
 """Cost of a component: a registered model, or a compound class that sums the actions of its subcomponents."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

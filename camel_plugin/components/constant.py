@@ -1,7 +1,5 @@
 """What a component model returns, and how a constant carries its source."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Off-chip DRAM: energy per bit by type. Its background power, its refresh and its area are not modelled."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from camel_plugin.components.attributes import Attributes

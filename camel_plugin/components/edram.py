@@ -5,8 +5,6 @@ capacity. The local part is known from refresh, which moves a row out of the cel
 refresh is a local read and a local write; in a 1T1C array a read destroys and restores, so it costs a refresh.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Machines: machine files, their rendering to Timeloop v0.4, and reading that."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

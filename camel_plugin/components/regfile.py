@@ -1,7 +1,5 @@
 """Register files: a power of the depth between a single register and published scratchpads, linear in the width."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

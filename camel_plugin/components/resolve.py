@@ -1,7 +1,5 @@
 """A machine of what Timeloop v0.4 files say: every component gets its energies, leakage, area and cells."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

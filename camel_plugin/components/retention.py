@@ -8,8 +8,6 @@ quoted, and the spread around it follows sigma(T). Below about 0 C gate-induced 
 temperature, would take over: cold figures are optimistic.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

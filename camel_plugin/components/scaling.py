@@ -6,8 +6,6 @@ Leakage power is a thermally activated current times the supply voltage; between
 switching energy at equal voltage, as Accelergy and hwcomponents do (a convention, not physics: unconfirmed).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Accelergy's smart buffers: a storage and the address generators that walk through it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace

@@ -5,8 +5,6 @@ pushed rules that a foundry keeps for its SRAM make it 2.4 to 3 times smaller (D
 logic rules: ``design_rules: "foundry"`` asks for that one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Many problems through one engine: identical ones once, known ones from the cache, the rest on all cores."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

@@ -1,7 +1,5 @@
 """Padded forms of a problem, tried beside the true one. Work on padding is not counted as useful."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from camel_plugin.engine.protocol import Engine

@@ -1,7 +1,5 @@
 """What every engine can do."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from camel_plugin.errors import InputError

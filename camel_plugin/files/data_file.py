@@ -1,7 +1,5 @@
 """Frozen dataclasses as YAML and back: one form for steps, plans, tasks and mappings, whatever they hold."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from pydantic import ValidationError

@@ -3,8 +3,6 @@
 As in Accelergy, an unquoted text is an expression and a quoted one is a string.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

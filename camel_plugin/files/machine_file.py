@@ -1,7 +1,5 @@
 """Machine files: a template, its parameters, and a machine that they extend."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

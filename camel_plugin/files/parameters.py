@@ -1,7 +1,5 @@
 """Parameters of machines: what files declare, and the ONE place where they and the user's overrides become values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

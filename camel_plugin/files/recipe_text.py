@@ -1,7 +1,5 @@
 """Recipes as text, ``training:`` of network files and ``--training KEY=VALUE``: fields follow from :class:`Recipe`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, get_type_hints

@@ -1,7 +1,5 @@
 """Rendering a machine file's template to Timeloop v0.4 text, in a sandbox."""
 
-from __future__ import annotations
-
 import json
 import re
 import traceback

@@ -1,7 +1,5 @@
 """The one Jinja environment: templates of machines, of v0.4 files and of reports run in a sandbox."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from jinja2 import BaseLoader, StrictUndefined

@@ -1,7 +1,5 @@
 """Checks shared by the readers: known keys, types, names. Every refusal points at file, line and field."""
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Several files as one specification, merged as Timeloop's front end merges them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Jinja2 in v0.4 files, with the functions that Timeloop's front end offers, in a sandbox."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

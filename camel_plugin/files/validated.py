@@ -1,7 +1,5 @@
 """Plain data against a pydantic model: what does not fit is one of our errors, with file, line, field and value."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 

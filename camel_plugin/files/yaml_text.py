@@ -1,7 +1,5 @@
 """YAML written: plain data, nodes as they were read, and tagged mappings, in the scalars of YAML 1.2."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

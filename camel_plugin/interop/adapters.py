@@ -4,8 +4,6 @@ Accelergy and hwcomponents both ask ``__init__.__code__`` and ``__init__.__defau
 the attributes that match by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial

@@ -6,8 +6,6 @@ Accelergy plug-in, with ``tech_node`` in m in place of ``technology``; ``size`` 
 is no timing model behind them: an action takes no time unless the architecture says how long.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from hwcomponents import ActionCost, ComponentModel, action

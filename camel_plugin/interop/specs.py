@@ -1,7 +1,5 @@
 """The Timeloop v0.4 files behind a result, for users who run the real tools on them."""
 
-from __future__ import annotations
-
 import csv
 import io
 

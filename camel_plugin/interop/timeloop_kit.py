@@ -1,7 +1,5 @@
 """Everything that a user of Timeloop needs to map a training step with the real tools, without this package."""
 
-from __future__ import annotations
-
 import csv
 import io
 

@@ -1,7 +1,5 @@
 """The spatial containers of a machine: how each can be used, and how much parallelism is left outside a tile."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

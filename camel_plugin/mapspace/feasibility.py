@@ -1,7 +1,5 @@
 """Why no mapping exists: what the constraints, meshes and capacities ask for at least."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tiles as a lattice: every product of divisors of the problem's bounds, with the words it touches."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

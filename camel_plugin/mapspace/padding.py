@@ -4,8 +4,6 @@ Work on padding costs cycles and energy like any other, but only the work of the
 multiply-accumulates. A ceiling split of a bound is a perfect split of a padded one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

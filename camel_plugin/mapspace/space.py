@@ -5,8 +5,6 @@ spatial loop, bypass wherever the specification is silent. The outermost storage
 has no home further in, and a dataspace rests in one branch of a parallel group only.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

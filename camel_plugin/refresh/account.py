@@ -6,8 +6,6 @@ it, and repeat until nothing grows any more. Durations only ever grow, so this e
 refreshes and leakage are those of the final timeline.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What an eDRAM level holds during a step: the facts that refresh policies decide on."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The result of a plan whose operations are mapped."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

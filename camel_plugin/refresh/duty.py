@@ -5,8 +5,6 @@ and take time at the ports, and tiles that outlive the retention time cost refre
 estimated durations of the operations; the account of the step later takes the true ones.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The entries of a result: operations and tensors, refresh included."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a refresh policy does in one level during a step: row refreshes, and what accesses find under refresh."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ With CAMEL's schedule a forward value and its reconstruction are two tensors, ea
 lifetime, so that the longest of them is CAMEL's T_data = max(T_forward, T_backward).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

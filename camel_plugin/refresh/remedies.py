@@ -5,8 +5,6 @@ temperature at which its cells retain for as long, the micro-batch if time goes 
 used up in time, and the array if operations get faster until a memory port holds them up.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections import Counter

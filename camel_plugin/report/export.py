@@ -1,7 +1,5 @@
 """Results as files. All or nothing: a folder is complete, or it is not there."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Columns of a table, before they are drawn in a terminal or as HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

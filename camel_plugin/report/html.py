@@ -1,7 +1,5 @@
 """The report as one HTML file that needs nothing beside it: for mail, a phone, or paper."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """What was decided on the way to a result, in sentences made from it."""
 
-from __future__ import annotations
-
 from camel_plugin.report.refresh import level_notes
 from camel_plugin.result import StepResult
 from camel_plugin.schedule.formats import format_notes

@@ -1,7 +1,5 @@
 """Figures for a paper or a slide. Needs the extra ``report`` (matplotlib); leaves its global state alone."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from pathlib import Path

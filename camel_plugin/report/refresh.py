@@ -1,7 +1,5 @@
 """Refresh in words: what is refreshed, why it is kept all the same, what would spare it, and why two results differ."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What every report says, whatever it is written in: sums, ratios, lifetimes and warnings of a result."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

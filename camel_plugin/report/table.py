@@ -1,7 +1,5 @@
 """The report in a terminal: plain tables that fit 80 columns and survive a pipe."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich import box

@@ -1,7 +1,5 @@
 """Engineering units: one prefix for a whole column, so that its numbers can be compared at a glance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The tables of a report: which meanings, which rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from camel_plugin.report import summary

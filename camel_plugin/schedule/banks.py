@@ -5,8 +5,6 @@ Banks are filled one after the other: row ``r`` of a storage of ``depth`` rows i
 at the far end, so that the short-lived ones at the near end do not cut the room between into pieces.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

@@ -5,8 +5,6 @@ longer than there is room stays on chip while a block uses it: it is stored once
 and fetched once before the first operation that reads it again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ A multiply-accumulate operation is taken from the engine's evaluation of its map
 operation is memory-bound by nature: each tensor moves once between its home and the vector unit.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace

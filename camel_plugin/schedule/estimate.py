@@ -4,8 +4,6 @@ Every operand moves once between its home and the array, multiply-accumulates ru
 with them perfectly, and residents are refreshed as the policy says, their rows as the occupied ones.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate

@@ -5,8 +5,6 @@ capacity, bandwidth and energy of an access follow its bits. What stands inside 
 multipliers) has the machine's own format, and values are converted on their way there, which is taken to cost nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from camel_plugin.errors import InputError

@@ -1,7 +1,5 @@
 """Mappings that a plan brings along: evaluated where they fit, left to the mapper where the plan was changed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

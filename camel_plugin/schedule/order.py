@@ -10,8 +10,6 @@ has its outermost modules as blocks. The last block runs forward and backward in
 as the loop that uses them last has ended, which ends the life of their gradients.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

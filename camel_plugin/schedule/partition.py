@@ -5,8 +5,6 @@ at its borders, which are stored and fetched once each. The traffic of a loop do
 best cuts of all follow by dynamic programming over the places where a branch of a block ends.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Where tensors may rest: the storages that a machine shares, what each may hold, and how full a plan makes them."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

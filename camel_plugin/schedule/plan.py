@@ -1,7 +1,5 @@
 """A step in a given order, placed on a machine: what stays on chip, for how long, and what streams."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from camel_plugin.schedule.copies import Stay, with_copies

@@ -1,7 +1,5 @@
 """A plan from its file: the tree, homes and mappings that somebody wrote, checked against machine and step."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

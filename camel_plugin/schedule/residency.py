@@ -5,8 +5,6 @@ resident rests in the outermost level and is staged by tiles, as the mapper sees
 nothing in the step writes (the network's input) arrive from outside and rest in the outermost level.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Search for the micro-batch and the order of a step: everything is placed and estimated, the best few are mapped."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """When each operation runs: every group of operations runs as often as it should before the next one starts."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

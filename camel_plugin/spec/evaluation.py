@@ -1,7 +1,5 @@
 """What an engine says of a mapping. Counts are per instance; energies are sums over the utilized instances."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The forward pass of a network as a graph of operators. Free of torch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

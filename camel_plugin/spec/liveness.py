@@ -1,7 +1,5 @@
 """Liveness of tensors over the ordered step: from the first write to the last use."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

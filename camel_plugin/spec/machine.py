@@ -1,7 +1,5 @@
 """The resolved machine: a flat list of nodes, outermost first, with energies. Units are SI."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

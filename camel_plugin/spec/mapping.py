@@ -1,7 +1,5 @@
 """Mappings: how the loops of a problem are laid over the nodes of a machine."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What stands beside a field of a record: its name in tables, its unit, what it means."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

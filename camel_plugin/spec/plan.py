@@ -1,7 +1,5 @@
 """A plan: a step in its order on a machine, where its tensors rest, and the mappings once they are found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Number formats: how many bits a value of each kind of tensor takes. Free of torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from camel_plugin.errors import UnknownNameError

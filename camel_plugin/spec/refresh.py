@@ -110,8 +110,8 @@ class NoRefresh(RefreshPolicy):
 
 def share_met(total: Floats, occupied: Floats, standing: Floats) -> Floats:
     """Share of the rows that accesses find in occupied banks which are kept alive all the time, 0..1."""
-    met = np.where(occupied > 0, standing / np.where(occupied > 0, occupied, 1.0), standing > 0)
-    share: Floats = np.minimum(1.0, np.where(total > 0, met, 0.0))
+    of = np.where(occupied > 0, occupied, 1.0)
+    share: Floats = np.where(occupied > 0, np.minimum(standing, of) / of, standing > 0) * (total > 0)
     return share
 
 

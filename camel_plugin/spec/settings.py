@@ -1,7 +1,5 @@
 """The settings of a run: everything that is chosen beside machine, network and recipe. Validated once, passed whole."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Runs the points of a sweep that are not finished yet."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

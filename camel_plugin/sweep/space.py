@@ -1,7 +1,5 @@
 """The points of a sweep: every combination of the values of its axes."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Finished points on disk: one line of JSON each, so that a sweep goes on where it was interrupted."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

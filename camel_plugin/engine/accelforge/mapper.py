@@ -6,8 +6,6 @@ arguments it prints the version of ``accelforge``.
     python mapper.py (map|score) SPECIFICATION OUTPUT
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from importlib.metadata import version

@@ -1,7 +1,5 @@
 """What AccelForge's mapper answered, as a mapping and its cost in our terms."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence

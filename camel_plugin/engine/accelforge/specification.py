@@ -4,8 +4,6 @@ Its unit of data is the bit; here a word counts as one bit, because a machine's 
 widths. What cannot be said there is left out: constraints on temporal loops, their order, and the split of an axis.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

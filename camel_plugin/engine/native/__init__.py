@@ -1,7 +1,5 @@
 """The native engine: maps a problem on a machine, optimally or with a stated gap, without any external tool."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

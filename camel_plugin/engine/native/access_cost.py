@@ -1,7 +1,5 @@
 """Energies and cycles from access counts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from camel_plugin.engine.native.batch_result import Floats, Ints

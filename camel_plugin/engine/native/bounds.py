@@ -6,8 +6,6 @@ of tiles per node, from the outermost node inwards. Simplifications (fills of sp
 blocks, meshes) only ever lower the cost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

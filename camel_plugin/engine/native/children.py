@@ -6,8 +6,6 @@ Where positions coincide (P and R of a sliding window, say) the children of a ma
 every distinct arrangement.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

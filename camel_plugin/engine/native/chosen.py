@@ -1,7 +1,5 @@
 """A mapping that stands already, costed like one that the mapper found."""
 
-from __future__ import annotations
-
 import math
 import time
 

@@ -1,7 +1,5 @@
 """Access counts of one dataspace at every storage."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rows of a batch that look alike, so that each kind is worked out once."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from camel_plugin.engine.native.batch_result import Ints

@@ -11,8 +11,6 @@ of loop i, the one before that of i the last carry. With overlap in v_i the shap
 v_i; without overlap every step loads the whole tile and each that moves agrees with the one before.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache

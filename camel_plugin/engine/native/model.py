@@ -5,8 +5,6 @@ for is built from the inside out: the words that one child asks for, times the d
 each container in between ask for. What it asks of its own parent comes from the walk of the loops outside it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from camel_plugin.engine.native.access_cost import accesses_energy_J, in_words, level_cycles

@@ -1,7 +1,5 @@
 """Which of Timeloop's accounting rules the model follows. docs/model.md says what each one does."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

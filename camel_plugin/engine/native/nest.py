@@ -1,7 +1,5 @@
 """The loops of a batch, laid out with the batch as the contiguous axis."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from camel_plugin.engine.native.batch_result import Bools, Ints

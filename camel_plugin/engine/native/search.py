@@ -5,8 +5,6 @@ it did not look at. Rounds end when that bound meets the best mapping found. Wha
 say: scores only choose and bound.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Neighbours of a mapping, for what the bounds do not see: order, placement, halos, transfers between neighbours."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 Never more than the model counts: see docs/mapper.md for what is taken on the favourable side.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

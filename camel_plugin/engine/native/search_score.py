@@ -1,7 +1,5 @@
 """Scores: the least objective that any completion of a partial mapping can have."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

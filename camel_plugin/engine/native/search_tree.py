@@ -1,7 +1,5 @@
 """Grows partial mappings node by node, from the compute unit outwards, and scores them from below."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

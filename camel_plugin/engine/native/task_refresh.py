@@ -4,8 +4,6 @@ Rows that are kept alive anyway cost power, and time at the ports; tiles cost wh
 makes tiles older, and older tiles may make others wait: durations are lengthened until nothing grows any more.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

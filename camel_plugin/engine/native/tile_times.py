@@ -7,8 +7,6 @@ inside it (otherwise the level below, if it keeps the dataspace, does the accumu
 after the last one, it waits at most for one sweep over the tile.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

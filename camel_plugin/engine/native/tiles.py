@@ -1,7 +1,5 @@
 """Tiles of a dataspace: extents, words, overlaps, and positions folded into one integer."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from itertools import product
 

@@ -5,8 +5,6 @@ fanout is a level of its own, ``inter_NAME_spatial``, that stores nothing; a lev
 constraints and mappings are lists with one entry for each kind of thing that they say of a level.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

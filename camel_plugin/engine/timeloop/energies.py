@@ -1,7 +1,5 @@
 """The energies that the user's own Accelergy gives for a machine, in place of the built-in ones."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterator

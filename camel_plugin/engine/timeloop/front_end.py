@@ -6,8 +6,6 @@ package. With no arguments it says on standard output which front end it found.
     python front_end.py (mapper|model) OUTPUT INPUT [INPUT ...]
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Running one of Timeloop's programs: argument list, own folder, a log, and a wall-clock budget."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What Timeloop wrote into ``stats.txt``, parsed and distrusted."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass, field

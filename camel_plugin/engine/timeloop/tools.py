@@ -1,7 +1,5 @@
 """Where Timeloop's programs are on this computer."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Timeloop v0.4 architectures, written: a resolved machine as the files that Timeloop's front end reads."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Constraints of one node: which dataspaces it keeps and how its loops may look."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Energy reference tables in Accelergy's form: ERT.yaml, energies in pJ, leakage in pJ per cycle and instance."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Timeloop v0.4 mappings: the ``mapping`` list, read, checked against machine and problem, and written."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping as MappingType

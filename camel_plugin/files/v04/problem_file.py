@@ -1,7 +1,5 @@
 """Timeloop v0.4 problems: ``problem.{instance, shape}``, read and written."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from camel_plugin.errors import nearest

@@ -1,7 +1,5 @@
 """Timeloop v0.4 architectures, read: nodes with their attributes and constraints, before anybody prices them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

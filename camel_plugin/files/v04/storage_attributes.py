@@ -1,7 +1,5 @@
 """Size and bandwidth of a storage level, from the attributes that Timeloop itself reads."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from camel_plugin.errors import SpecError

@@ -1,7 +1,5 @@
 """A machine as an architecture that Accelergy's own command line reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

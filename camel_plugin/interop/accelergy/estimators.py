@@ -4,8 +4,6 @@ Accelergy loads this file by its path and takes the classes that are defined in 
 to ``__init__`` by name. In an architecture write ``class: storage, subclass: edram``: Timeloop has no ``class: edram``.
 """
 
-from __future__ import annotations
-
 from accelergy.plug_in_interface.estimator import Estimator, actionDynamicEnergy
 
 from camel_plugin.interop.adapters import OPTIONAL, Initializer, standing_cost

@@ -1,7 +1,5 @@
 """Whether the user's Accelergy finds our estimators, by asking it."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import tempfile

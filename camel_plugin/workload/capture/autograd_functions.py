@@ -1,7 +1,5 @@
 """Functions with a backward pass of their own (``torch.autograd.Function``) in a trace."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -10,8 +10,6 @@ size, and parameters and buffers of the module are read for their shapes only an
 What the graph does not mean: it is one path through the module, that of training mode and this input's shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 

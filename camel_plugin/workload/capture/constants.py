@@ -5,8 +5,6 @@ mask that hides nothing, some word of the vocabulary. Random numbers are taken a
 now and then is there.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves

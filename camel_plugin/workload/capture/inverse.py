@@ -1,7 +1,5 @@
 """Does the inverse of a reversible module give its input back? Computed once in float64, on noise."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 

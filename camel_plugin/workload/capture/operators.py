@@ -1,7 +1,5 @@
 """Which ATen operator is which kind of node, and which of its arguments matter. Free of torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, SupportsInt, runtime_checkable

@@ -1,7 +1,5 @@
 """Operators without a rule of their own: torch's decompositions, shapes and formulas for them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Records every operator that a module runs, as nodes and values."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """The rule of every kind of node for the backward pass; a kind without a rule is an error. Free of torch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

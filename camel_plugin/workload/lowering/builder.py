@@ -1,7 +1,5 @@
 """Collects the operations and tensors of a step, and knows under which name each value is to be had. Free of torch."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Structure found in a captured graph: reversible couplings, splits that only undo a concatenation. Free of torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What the numbers of a captured network leave out, in words. Free of torch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

@@ -6,8 +6,6 @@ C is always the reduction over channels, M the channels of the result. Three-dim
 and O before P. A transposed convolution is the input gradient of an ordinary one, whose nests it takes. Free of torch.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How much a training step has to remember, machine aside. Free of torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import accumulate
 

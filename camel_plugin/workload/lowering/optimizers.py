@@ -1,7 +1,5 @@
 """The parameter update: state tensors and element operations of each optimizer. Free of torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from camel_plugin.spec.graph import ValueRole

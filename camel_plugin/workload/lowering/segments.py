@@ -1,7 +1,5 @@
 """Where the forward pass can be cut into segments for checkpointing. Free of torch."""
 
-from __future__ import annotations
-
 import math
 
 from camel_plugin.spec.graph import Graph, OperatorNode, ValueRole

@@ -10,8 +10,6 @@
 Within a pass nothing says how long a tensor lives: that follows from who reads it last.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ One addition, comparison, multiplication or function value each, of the usual tw
 row is left out.
 """
 
-from __future__ import annotations
-
 import math
 
 from camel_plugin.spec.graph import OperatorNode

@@ -1,7 +1,5 @@
 """Networks that can be taken apart into units, so that something else may look at what lies between them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -4,8 +4,6 @@ BERT-base has 12 layers of width 768 with 12 heads, "110M" parameters in the pap
 model (30,522 words) with its pooler. Without dropout.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

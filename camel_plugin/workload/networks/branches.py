@@ -4,8 +4,6 @@ He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016. (N, channel
 H / stride, W / stride).
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 
 from torch import nn

@@ -4,8 +4,6 @@ Zhang et al., HPCA 2024 (arXiv 2305.03148v3) name pooled input, pooled connectio
 norm; layers and sizes are ASSUMPTIONS of ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Layers in named sequences, stages of units, and the first and last layers that the networks share."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 

@@ -5,8 +5,6 @@ C5 and F6 have the published 156, 48,120 and 10,164 parameters; C3 has 2,416 (wi
 and S4 have none (12 and 32), the output has 850 (fixed there). In all 61,706 instead of 60,000.
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from camel_plugin.workload.networks.layers import named

@@ -3,8 +3,6 @@
 3,504,872 parameters at width 1.0 ("3.4 M" in the paper, 300 M multiply-adds).
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from camel_plugin.workload.networks.layers import named

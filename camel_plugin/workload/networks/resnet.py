@@ -2,8 +2,6 @@
 (van de Leemput et al., JOSS 2019): shortcuts that change shape are a 1x1 convolution with batch norm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn

@@ -4,8 +4,6 @@ Post-activation, with shortcuts that change shape projected (1x1 convolution, ba
 convolution of a bottleneck, as in torchvision's models (11,689,512, 21,797,672 and 25,557,032 parameters).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

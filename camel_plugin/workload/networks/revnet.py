@@ -8,8 +8,6 @@ Two readings of the first unit of a stage exist and differ in parameters and wor
   channels with a projected shortcut. RevNet-38 has 573,994 parameters, the figure that MemCNN publishes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Parts that transformers share: Vaswani et al., "Attention Is All You Need", NeurIPS 2017."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -1,7 +1,5 @@
 """Units that networks are stacked from: residual, reversible, and the reversible network's down-sampling unit."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -3,8 +3,6 @@
 138,357,544 parameters ("138 million" in table 2). Dropout in the classifier as published.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -7,8 +7,6 @@ streams start as the embedded image; as in the authors' karttikeya/minREV, there
 the normed mean over tokens of both streams.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
