@@ -1,6 +1,6 @@
 """What was decided on the way to a result, in sentences made from it."""
 
-from camel_plugin.report.refresh import level_notes
+from camel_plugin.report.refresh_reasons import level_notes
 from camel_plugin.result import StepResult
 from camel_plugin.schedule.formats import format_notes
 

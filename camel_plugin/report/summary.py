@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from camel_plugin.report.notes import notes
-from camel_plugin.report.refresh import change_note
+from camel_plugin.report.refresh_reasons import change_note
 from camel_plugin.report.units import quantity
 from camel_plugin.result import ENERGY_PARTS, DataLifetime, StepResult, Totals
 from camel_plugin.spec.step import Pass

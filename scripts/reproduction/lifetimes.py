@@ -7,7 +7,7 @@ import math
 from statistics import median
 from typing import Any
 
-from camel_plugin.report.refresh import reasons
+from camel_plugin.report.refresh_reasons import reasons
 from camel_plugin.result import DataLifetime, StepResult
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.load import load_network

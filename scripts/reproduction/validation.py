@@ -56,7 +56,7 @@ the DRAM traffic that it saves, so that a hotter machine keeps less there and mo
 """
 
 REASONS_TEXT = """More capacity, a colder die, a smaller micro-batch or a larger array can mean more refresh. The report
-of a machine with a baseline then names why (`--baseline`, `camel_plugin.report.refresh.reasons`); the reasons add up.
+of a machine with a baseline then names why (`--baseline`, `report/refresh_reasons.py`); the reasons add up.
 """
 
 HEADLINES_TEXT = """

@@ -7,7 +7,7 @@ import pytest
 
 from camel_plugin import evaluate
 from camel_plugin.cache import Cache
-from camel_plugin.report import refresh
+from camel_plugin.report import refresh_reasons as refresh
 
 AXES = {
     "capacity": [{"overrides": {"activation_banks": str(banks)}} for banks in (1, 2, 12)],

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from camel_plugin.engine.accelforge.result import read_figures, read_nodes
+from camel_plugin.engine.accelforge.answer import read_figures, read_nodes
 from camel_plugin.engine.accelforge.specification import write_mapping, write_specification
 from camel_plugin.errors import EngineError
 from camel_plugin.spec.evaluation import Evaluation, MapResult

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from camel_plugin.report.refresh import change_note, level_notes, reasons
+from camel_plugin.report.refresh_reasons import change_note, level_notes, reasons
 from camel_plugin.result import LevelLifetimes, LifetimeClass, Remedy, TensorResult
 
 ROW_J = 1e-9
