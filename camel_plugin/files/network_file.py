@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,35 +13,6 @@ from camel_plugin.files.validated import explained
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
 from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.recipe import RECIPE_FIELDS, Recipe
-
-
-@dataclass(frozen=True)
-class NetworkFile:
-    """What a network file says.
-
-    Attributes:
-        path: of the file.
-        root: its content with lines, for messages.
-        description: of the network.
-        source: where its definition was published.
-        builder: registered network, or None.
-        module: ``package.mod:factory`` or ``file.py:factory``, or None.
-        parameters: arguments of either.
-        input: extents of one sample; of each input by the name of its argument where there are several.
-        input_type: of a single input.
-        recipe: how it is trained.
-    """
-
-    path: Path
-    root: YamlNode
-    description: str
-    source: str
-    builder: str | None
-    module: str | None
-    parameters: Mapping[str, object]
-    input: tuple[int, ...] | dict[str, InputTensor]
-    input_type: str
-    recipe: Recipe
 
 
 def placed(error: InputError, root: YamlNode) -> InputError:
@@ -61,7 +31,9 @@ class _Input(_Strict):
     dtype: str = "float"
 
 
-class _NetworkFile(_Strict):
+class NetworkContent(_Strict):
+    """A network file as it is written; either ``builder`` or ``module`` (``package.mod:factory``) is given."""
+
     description: str = ""
     source: str = ""
     builder: str | None = None
@@ -73,10 +45,35 @@ class _NetworkFile(_Strict):
     training: training_model() = Field(default_factory=training_model())  # type: ignore[valid-type]
 
     @model_validator(mode="after")
-    def _one_origin(self) -> _NetworkFile:
+    def _one_origin(self) -> NetworkContent:
         if (self.builder is None) == (self.module is None):
             raise ValueError("give either builder (a registered network) or module (package.mod:factory)")
         return self
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """What a network file says.
+
+    Attributes:
+        path: of the file.
+        root: its content with lines, for messages.
+        content: its content, checked.
+        recipe: how it is trained.
+    """
+
+    path: Path
+    root: YamlNode
+    content: NetworkContent
+    recipe: Recipe
+
+    @property
+    def input(self) -> tuple[int, ...] | dict[str, InputTensor]:
+        """Extents of one sample; of each input by the name of its argument where there are several."""
+        given = self.content.input
+        if isinstance(given, list):
+            return tuple(given)
+        return {name: InputTensor(tuple(tensor.shape), tensor.dtype) for name, tensor in given.items()}
 
 
 def read_network_file(path: Path) -> NetworkFile:
@@ -91,25 +88,11 @@ def read_network_file(path: Path) -> NetworkFile:
     except SpecError as error:
         raise WorkloadError(error.message, file=error.file, line=error.line, field=error.field) from error
     try:
-        content = _NetworkFile.model_validate(root.plain())
+        content = NetworkContent.model_validate(root.plain())
     except ValidationError as error:
-        raise explained(error, root, _NetworkFile, WorkloadError) from error
+        raise explained(error, root, NetworkContent, WorkloadError) from error
     try:
         recipe = Recipe.of({"batch": content.batch, **recipe_values(content.training)})
     except InputError as error:
         raise placed(error, root) from error
-    inputs = content.input
-    return NetworkFile(
-        path,
-        root,
-        content.description,
-        content.source,
-        content.builder,
-        content.module,
-        content.parameters,
-        {name: InputTensor(tuple(tensor.shape), tensor.dtype) for name, tensor in inputs.items()}
-        if isinstance(inputs, dict)
-        else tuple(inputs),
-        content.input_type,
-        recipe,
-    )
+    return NetworkFile(path, root, content, recipe)

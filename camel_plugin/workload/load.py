@@ -68,7 +68,7 @@ def load_network(
         )
     given = _given(recipe, training or {})
     try:
-        _check_inputs(inputs, input_type or (file.input_type if file else "float"))
+        _check_inputs(inputs, input_type or (file.content.input_type if file else "float"))
         revised = (file.recipe if file else Recipe()).revised(given)
     except InputError as error:
         if file is None or error.field in given or (error.field == "input" and input is not None):
@@ -80,11 +80,9 @@ def load_network(
         name,
         factory,
         inputs,
-        input_type or file.input_type,
+        input_type or file.content.input_type,
         revised,
-        symbolic=file.builder is not None,
-        description=file.description,
-        source=file.source,
+        symbolic=file.content.builder is not None,
         origin=_origin(file),
     )
 
@@ -114,20 +112,21 @@ def _check_inputs(inputs: tuple[int, ...] | Mapping[str, InputTensor], input_typ
 
 def _origin(file: NetworkFile) -> dict[str, object]:
     """What the module of a file is made from, if it is one of our own."""
-    if file.builder is None or not registered("networks")[file.builder].value.startswith(f"{__package__}."):
+    builder = file.content.builder
+    if builder is None or not registered("networks")[builder].value.startswith(f"{__package__}."):
         return {}
-    return {"builder": file.builder, "parameters": file.parameters}
+    return {"builder": builder, "parameters": file.content.parameters}
 
 
 def _factory(file: NetworkFile) -> Callable[[], nn.Module]:
-    if file.module is not None:
-        make = _imported(file.module, file.path.parent, file)
-        return lambda: make(**file.parameters)
-    builder = file.builder
+    if file.content.module is not None:
+        make = _imported(file.content.module, file.path.parent, file)
+        return lambda: make(**file.content.parameters)
+    builder = file.content.builder
     assert builder is not None
     if builder not in registered("networks"):
         raise placed(UnknownNameError("builder", builder, registered("networks"), field="builder"), file.root)
-    return lambda: load("networks", builder)(**file.parameters)
+    return lambda: load("networks", builder)(**file.content.parameters)
 
 
 def _imported(spec: str, folder: Path, file: NetworkFile | None = None) -> Callable[..., nn.Module]:

@@ -34,8 +34,6 @@ class Network:
         input_type: of a single input, see ``inputs.DTYPES``.
         recipe: how it is trained.
         symbolic: whether the factory works under ``torch.device("meta")``, so that its weights need no memory either.
-        description: of the network.
-        source: where its definition was published.
     """
 
     name: str
@@ -44,8 +42,6 @@ class Network:
     input_type: str = "float"
     recipe: Recipe = field(default_factory=Recipe)
     symbolic: bool = False
-    description: str = ""
-    source: str = ""
     origin: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property

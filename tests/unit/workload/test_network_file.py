@@ -7,7 +7,8 @@ import pytest
 from torch import nn
 
 from camel_plugin.errors import InputError, UnknownNameError, WorkloadError
-from camel_plugin.resources import available
+from camel_plugin.files.network_file import read_network_file
+from camel_plugin.resources import available, find
 from camel_plugin.workload.load import load_network
 
 GOOD = """\
@@ -40,7 +41,8 @@ def test_every_shipped_network_loads():
     assert {"revresnet", "revnet110", "revnet164", "revnet56", "revnet104", "resnet32", "resnet50"} <= set(names)
     for name in names:
         network = load_network(name)
-        assert network.description and network.source and network.name == name
+        content = read_network_file(find("workloads", name)).content
+        assert content.description and content.source and network.name == name
 
 
 def test_a_file_gives_the_recipe(write):
