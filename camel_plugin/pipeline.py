@@ -18,6 +18,7 @@ from camel_plugin.schedule.pending import PendingPlan
 from camel_plugin.schedule.replan import replanned, with_plan
 from camel_plugin.schedule.search import FINALISTS, micro_batches, search
 from camel_plugin.spec.machine import Machine
+from camel_plugin.spec.refresh import load_policy
 from camel_plugin.spec.settings import Energies, Settings, split
 from camel_plugin.spec.step import Step
 from camel_plugin.workload.load import Input, load_network
@@ -64,7 +65,7 @@ def compare(
         EngineError: the engine failed.
     """
     settings, recipe = split(choices)
-    policy = load("refresh", settings.refresh)()
+    policy = load_policy(settings.refresh)
     given = read_plan(plan) if plan is not None else None
     if given is not None:
         recipe = with_plan(given, settings, recipe)

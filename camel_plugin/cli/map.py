@@ -48,13 +48,13 @@ def map_command(
     from camel_plugin.engine.padded import map_padded
     from camel_plugin.files.v04 import read_problem, write_mapping
     from camel_plugin.files.v04.problem_file import write_problem
-    from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties
+    from camel_plugin.spec.refresh import load_policy
     from camel_plugin.spec.task import Task
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
-    task = Task(machine, layer, duties=idle_duties(machine, load("refresh", refresh)()))
+    task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     errors = Console(stderr=True)
     searching = errors.status("searching (Ctrl-C stops with the best so far)")
     with infeasible_as_json(as_json), searching as status:

@@ -66,13 +66,13 @@ def model_command(
     from camel_plugin.engine.native.model import evaluate
     from camel_plugin.engine.native.model_rules import ModelRules
     from camel_plugin.files.v04 import read_mapping, read_problem
-    from camel_plugin.plugins import load
     from camel_plugin.refresh.duty import idle_duties
+    from camel_plugin.spec.refresh import load_policy
     from camel_plugin.spec.task import Task
 
     layer = read_problem(problem)
     machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
-    task = Task(machine, layer, duties=idle_duties(machine, load("refresh", refresh)()))
+    task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
     result = evaluate(task, read_mapping(mapping, machine, layer), rules)
     if as_json:

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from camel_plugin import plugins
 from camel_plugin.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -146,6 +147,33 @@ class RefreshTable:
         return known + further
 
 
+def load_policy(name: str) -> RefreshPolicy:
+    """The policy that is registered as ``name``, tried on a small memory.
+
+    Raises:
+        UnknownNameError: none is.
+        InputError: it lacks something, or answers with what cannot be.
+    """
+    field = f"refresh policy {name}"
+    make = plugins.load("refresh", name)
+    try:
+        policy: RefreshPolicy = make()
+        lacking = [
+            word for word in (*RefreshPolicy.__annotations__, "refreshes", "standing") if not hasattr(policy, word)
+        ]
+        if not lacking:
+            tabulated(policy, 4, 8, 1)
+    except InputError:
+        raise
+    except Exception as error:  # a policy is a program of the user's: whatever it raises is its mistake
+        raise InputError(f"fails: {type(error).__name__}: {error}", field=field) from error
+    if lacking:
+        raise InputError(
+            f"has no {', '.join(lacking)}", field=field, suggestion=f"inherit from {__name__}.RefreshPolicy"
+        )
+    return policy
+
+
 def tabulated(policy: RefreshPolicy, banks: int, rows_per_bank: int, occupied: int = 0) -> RefreshTable:
     """The table of a policy in one instance of a level.
 
@@ -156,18 +184,17 @@ def tabulated(policy: RefreshPolicy, banks: int, rows_per_bank: int, occupied: i
         occupied: banks that hold live data other than tiles.
 
     Raises:
-        InputError: the policy refreshes less the older data are, or the more banks hold some, or no finite number.
+        InputError: it refreshes less the older data are or the more banks hold some, or gives no finite numbers.
     """
     filled = np.minimum(banks, occupied + np.arange(banks + 1.0)) * rows_per_bank
     total = np.full(banks + 1, float(banks * rows_per_bank))
     counts = np.asarray(policy.refreshes(np.arange(LONGEST * STEPS + 1) / STEPS), float)
     standing = np.asarray(policy.standing(total, filled), float)
-    for what, values in (("refreshes", counts), ("standing", standing)):
+    for what, values, size in (("refreshes", counts, LONGEST * STEPS + 1), ("standing", standing, banks + 1)):
+        field = f"refresh policy {policy.name}"
+        if values.shape != (size,):
+            raise InputError(f"{what} must give as many numbers as it is asked for", field=field, value=values.shape)
         if not np.isfinite(values).all() or values[0] < 0 or (np.diff(values) < 0).any():
-            raise InputError(
-                f"{what} must be finite and never fall",
-                field=f"refresh policy {policy.name}",
-                value=values.tolist()[:8],
-            )
+            raise InputError(f"{what} must be finite and never fall", field=field, value=values.tolist()[:8])
     extra, met = standing - standing[0], share_met(total, filled, standing)
     return RefreshTable(tuple(counts.tolist()), tuple(extra.tolist()), tuple(met.tolist()))

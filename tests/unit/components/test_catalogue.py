@@ -15,7 +15,8 @@ MEMORY = {"technology": "16nm", "width": 64, "depth": 1024}
 LOGIC = {"technology": "16nm", "width": 16}
 ATTRIBUTES: dict[str, dict[str, object]] = {
     kind: MEMORY if kind.lower() in {"edram", "sram", "smartbuffer_sram"} else LOGIC
-    for kind in plugins.registered("components")
+    for kind, point in plugins.registered("components").items()
+    if point.value.startswith("camel_plugin.")
 }
 
 

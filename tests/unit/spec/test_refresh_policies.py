@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camel_plugin import plugins
 from camel_plugin.errors import InputError
 from camel_plugin.plugins import load, registered
-from camel_plugin.spec.refresh import LONGEST, RefreshPolicy, share_met, tabulated
+from camel_plugin.spec.refresh import LONGEST, RefreshPolicy, load_policy, share_met, tabulated
 
 POLICIES = sorted(registered("refresh"))
 
@@ -80,6 +81,37 @@ class Falling(Eager):
 class Endless(Eager):
     def standing(self, total, occupied):
         return np.full_like(total, np.inf)
+
+
+class Flat(Eager):
+    def refreshes(self, ages):
+        return 1.0
+
+
+class Broken(Eager):
+    def refreshes(self, ages):
+        raise KeyError("age")
+
+
+class Bare:
+    def refreshes(self, ages):
+        return ages
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (Bare, "has no name, restores, fallback, standing; inherit from camel_plugin.spec.refresh.RefreshPolicy"),
+        (Broken, "fails: KeyError: 'age'"),
+        (Flat, "refreshes must give as many numbers as it is asked for"),
+        (Falling, "refreshes must be finite and never fall"),
+        (lambda: 1 / 0, "fails: ZeroDivisionError"),
+    ],
+)
+def test_a_policy_is_tried_when_it_is_loaded(wrong, reason, monkeypatch):
+    monkeypatch.setattr(plugins, "load", lambda group, name: wrong)
+    with pytest.raises(InputError, match=f"refresh policy eager: {reason}"):
+        load_policy("eager")
 
 
 @pytest.mark.parametrize(("wrong", "what"), [(Falling, "refreshes"), (Endless, "standing")])
