@@ -12,6 +12,7 @@ from camel_plugin import compare, evaluate
 from camel_plugin.cache import Cache
 from camel_plugin.engine.native import NativeEngine
 from camel_plugin.errors import InputError, UnknownNameError
+from camel_plugin.files.plan_file import write_plan
 from camel_plugin.report.notes import notes
 from camel_plugin.result import ENERGY_PARTS
 
@@ -37,11 +38,11 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def by_policy(cache, net):
-    """Every policy on the same mappings: those of a mapper that is not told of refresh."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(NativeEngine, "weighs_refresh", False)
-        return {policy: evaluate("camel", net, refresh=policy, cache=cache, **QUICK) for policy in POLICIES}
+def by_policy(cache, net, tmp_path_factory):
+    """Every policy on the same plan, homes and mappings."""
+    file = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    file.write_text(write_plan(evaluate("camel", net, cache=cache, **QUICK).plan))
+    return {policy: evaluate("camel", net, refresh=policy, plan=file, cache=cache, **QUICK) for policy in POLICIES}
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,8 @@ def test_energy_parts_add_up(by_policy):
             assert entry.energy_J == pytest.approx(math.fsum(getattr(entry, part) for part in ENERGY_PARTS), rel=1e-12)
 
 
-def test_refresh_policies_are_ordered_on_the_same_mappings(by_policy):
-    mappings = [[operation.mapping for operation in result.operations] for result in by_policy.values()]
+def test_refresh_policies_are_ordered_on_the_same_plan(by_policy):
+    mappings = [[each.mapping and each.mapping.text for each in result.operations] for result in by_policy.values()]
     assert all(each == mappings[0] for each in mappings)
     energies = [by_policy[policy].totals.refresh_J for policy in POLICIES]
     assert energies == sorted(energies)

@@ -72,7 +72,7 @@ def test_the_mapping_is_one_of_the_padded_problem() -> None:
     assert again.computes > found.evaluation.computes == problem.macs
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(st.integers(0, 10**9), st.sampled_from(Objective))
 def test_never_worse_than_without(seed: int, objective: Objective) -> None:
     rng = Random(seed)  # noqa: S311
