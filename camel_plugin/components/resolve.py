@@ -10,7 +10,7 @@ from camel_plugin.files.specification import Source
 from camel_plugin.files.v04 import ert as ert_file
 from camel_plugin.files.v04.reader import Architecture, Component, read_architecture
 from camel_plugin.files.yaml_source import YamlNode
-from camel_plugin.spec.machine import Fanout, Machine, Node, Storage, StorageEnergy, VectorUnit
+from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.problem import Problem
 
 
@@ -30,16 +30,13 @@ def read_machine(
     """
     architecture = read_architecture(sources, problem)
     resolver = _Resolver(architecture, ert_file.read_ert(ert) if ert else {})
-    vector = resolver.vector()
-    nodes = tuple(each if isinstance(each, Fanout) else resolver.unit(each) for each in architecture.nodes)
-    return Machine(
-        name=name or architecture.name,
-        nodes=nodes,
-        cycle_s=architecture.cycle_s,
-        temperature_C=architecture.temperature_C,
+    vector, machine = resolver.vector(), architecture.machine
+    return replace(
+        machine,
+        name=name or machine.name,
+        nodes=tuple(node if isinstance(node, Fanout) else resolver.unit(node) for node in machine.nodes),
         vector=vector,
-        yaml=architecture.yaml,
-        unconfirmed=tuple(dict.fromkeys((*resolver.unconfirmed, *architecture.unconfirmed))),
+        unconfirmed=tuple(dict.fromkeys((*resolver.unconfirmed, *machine.unconfirmed))),
     )
 
 
@@ -56,19 +53,18 @@ class _Resolver:
         if self.architecture.vector is None:
             return None
         component, lanes = self.architecture.vector
-        cost = self._estimate("vector unit", component, component.attributes)
+        cost = self._estimate(component, component.attributes)
         return VectorUnit(lanes, ert_file.energy(cost.actions_J, ("compute",), component.node))
 
-    def unit(self, component: Component) -> Node:
+    def unit(self, unit: Storage | Compute) -> Storage | Compute:
         """A storage or compute unit: the ERT's energies if it has the component, else those of the estimator."""
-        unit = component.unit
-        assert unit is not None
+        component = self.architecture.components[unit.name]
         in_ert = unit.name in self.ert
         is_edram = isinstance(unit, Storage) and unit.technology == "edram"
         cost = None
         if not in_ert or is_edram:
             timed = {"global_cycle_seconds": component.cycle_s, **component.attributes}
-            cost = self._estimate(unit.name, component, timed)
+            cost = self._estimate(component, timed)
         if in_ert:
             table, place = self.ert[unit.name]
             leakage_J = table.get("leak", 0.0)
@@ -89,7 +85,7 @@ class _Resolver:
         cells = cost.edram if cost and is_edram else None
         return replace(unit, energy=StorageEnergy(read, write, update, leakage_J), area_m2=area_m2, edram=cells)
 
-    def _estimate(self, name: str, component: Component, attributes: Mapping[str, object]) -> ComponentCost:
+    def _estimate(self, component: Component, attributes: Mapping[str, object]) -> ComponentCost:
         cost = estimate_component(component.kind, attributes, self.architecture.classes, component.node)
-        self.unconfirmed += [f"{name}: {note}" for note in cost.unconfirmed]
+        self.unconfirmed += [f"{component.unit.name}: {note}" for note in cost.unconfirmed]
         return cost

@@ -24,7 +24,7 @@ from camel_plugin.files.v04.problem_file import parse_problem
 from camel_plugin.files.v04.storage_attributes import read_storage
 from camel_plugin.files.yaml_source import YamlNode, joined
 from camel_plugin.files.yaml_text import dump_yaml
-from camel_plugin.spec.machine import Compute, Fanout, Storage
+from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.spec.problem import Problem
 
 _STORAGE = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
@@ -44,7 +44,7 @@ class Component:
 
     Attributes:
         node: where it stands.
-        unit: without energies and area; None for a vector unit, of which a machine has one at most.
+        unit: without energies and area.
         kind: what an estimator takes it for.
         subclass: that, where it is not what Timeloop takes it for.
         attributes: evaluated, its own and those that it inherits.
@@ -54,7 +54,7 @@ class Component:
     """
 
     node: YamlNode
-    unit: Storage | Compute | None
+    unit: Storage | Compute
     kind: str
     subclass: str | None
     attributes: Mapping[str, object]
@@ -68,24 +68,16 @@ class Architecture:
     """What files say of a machine.
 
     Attributes:
-        name: of the first file with an architecture.
-        nodes: outermost first; the last one is the compute unit.
+        machine: without energies, area and cells.
+        components: storage or compute unit -> what an estimator is told of it.
         vector: the vector unit, and its lanes.
         classes: compound component classes by name.
-        cycle_s: of the machine's clock.
-        temperature_C: of the die.
-        unconfirmed: what had to be assumed.
-        yaml: all files as one.
     """
 
-    name: str
-    nodes: tuple[Fanout | Component, ...]
+    machine: Machine
+    components: Mapping[str, Component]
     vector: tuple[Component, int] | None
     classes: Mapping[str, YamlNode]
-    cycle_s: float
-    temperature_C: float
-    unconfirmed: tuple[str, ...]
-    yaml: str
 
 
 def read_architecture(sources: Sequence[Source], problem: Problem | None = None) -> Architecture:
@@ -162,16 +154,16 @@ class _Reader:
                 raise nodes[0].error("unknown target", value=target, suggestion=nearest(target, sorted(self.places)))
         cycle_s = self._global("global_cycle_seconds", _DEFAULT_CYCLE_S, above=0)
         assumed = f"global_cycle_seconds is not given: {_DEFAULT_CYCLE_S:g} s assumed"
-        return Architecture(
-            name=name,
-            nodes=tuple(self.nodes),
-            vector=self.vector,
-            classes=self.spec.classes,
-            cycle_s=cycle_s,
-            temperature_C=self._global("temperature", _DEFAULT_TEMPERATURE_C),
-            unconfirmed=() if "global_cycle_seconds" in self.inherited else (assumed,),
+        machine = Machine(
+            name,
+            tuple(each if isinstance(each, Fanout) else each.unit for each in self.nodes),
+            cycle_s,
+            self._global("temperature", _DEFAULT_TEMPERATURE_C),
             yaml=yaml,
+            unconfirmed=() if "global_cycle_seconds" in self.inherited else (assumed,),
         )
+        components = {each.unit.name: each for each in self.nodes if isinstance(each, Component)}
+        return Architecture(machine, components, self.vector, self.spec.classes)
 
     def read_nodes(self, nodes: Sequence[YamlNode]) -> None:
         """One branch, outermost first."""
@@ -246,7 +238,8 @@ class _Reader:
 
     def _vector(self, node: YamlNode, attributes: YamlNode) -> None:
         lanes = as_integer(self.inherited["vector_lanes"], attributes.at(["vector_lanes"]), minimum=1)
-        self.vector = Component(node, None, "vector_alu", None, dict(self.inherited)), lanes
+        unit = Compute("vector unit", "vector_alu")
+        self.vector = Component(node, unit, unit.class_name, None, dict(self.inherited)), lanes
 
     def _component(self, node: YamlNode, parallel: int | None = None) -> None:
         found = entries(node, _COMPONENT, {"name", "class"})

@@ -17,8 +17,7 @@ def write_accelergy(machine: Machine) -> str:
     Timeloop's architectures have nodes, of which only its front end can make the subtree that Accelergy wants.
     Compound classes go along as they are.
     """
-    nodes = read_architecture([(machine.name, machine.yaml)]).nodes
-    components = [each for each in nodes if isinstance(each, Component)]
+    components = list(read_architecture([(machine.name, machine.yaml)]).components.values())
     subtree = {
         "name": machine.name,
         # Accelergy asks for these at the top even where every component has its own.
@@ -34,7 +33,6 @@ def write_accelergy(machine: Machine) -> str:
 
 
 def _component(component: Component, machine: Machine) -> dict[str, object]:
-    assert component.unit is not None
     node = machine.node(component.unit.name)
     actions = ["compute"] if isinstance(node, Compute) else ["read", "write", "update"]
     if isinstance(node, Storage) and node.edram:
