@@ -100,7 +100,7 @@ def _in_order(file: PlanFile, step: Step) -> Step:
     for loop in loops:
         if loop.over != "samples" or loop.trips != trips or not loop.body:
             raise loop.node.error(
-                f"a loop runs {trips} times over samples here, and not over nothing",
+                f"a loop runs {trips} times over samples here, and has a body",
                 value=f"{loop.trips} times over {loop.over}",
             )
         for entry in loop.body:
