@@ -22,6 +22,7 @@ def render_command(
     import sys
 
     from camel_plugin.components.machines import load_machine
+    from camel_plugin.engine.timeloop.limits import limited_text
     from camel_plugin.errors import InputError
     from camel_plugin.interop.timeloop_kit import timeloop_files
     from camel_plugin.report import export
@@ -33,7 +34,7 @@ def render_command(
     if out is None:
         if net is not None:
             raise InputError("problems are files", field="--net", value=net, suggestion="say where with --out DIR")
-        sys.stdout.write(machine.yaml)
+        sys.stdout.write(limited_text(machine))
         return
     plan = None
     if net is not None:

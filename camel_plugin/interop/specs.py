@@ -3,6 +3,7 @@
 import csv
 import io
 
+from camel_plugin.engine.timeloop.limits import limited_text
 from camel_plugin.files.v04.ert import write_ert
 from camel_plugin.files.v04.problem_file import write_problem
 from camel_plugin.result import StepResult
@@ -20,7 +21,10 @@ def result_files(result: StepResult) -> dict[str, str]:
 
 def machine_files(machine: Machine) -> dict[str, str]:
     """Architecture and energy reference table of a machine, relative path -> text."""
-    return {f"timeloop/{machine.name}.yaml": machine.yaml, f"timeloop/{machine.name}.ERT.yaml": write_ert(machine)}
+    return {
+        f"timeloop/{machine.name}.yaml": limited_text(machine),
+        f"timeloop/{machine.name}.ERT.yaml": write_ert(machine),
+    }
 
 
 def problem_files(step: Step, folder: str = "timeloop/") -> dict[str, str]:

@@ -3,7 +3,8 @@
 import csv
 import io
 
-from camel_plugin.engine.timeloop import limited, write_mapper
+from camel_plugin.engine.timeloop import write_mapper
+from camel_plugin.engine.timeloop.limits import limited
 from camel_plugin.engine.timeloop.tools import FRONT_END
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.interop.accelergy.architecture import write_accelergy

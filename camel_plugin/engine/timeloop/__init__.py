@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from camel_plugin.engine.native.tile_times import tile_stays
-from camel_plugin.engine.protocol import refuse_formats
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
+from camel_plugin.engine.timeloop.limits import limited
 from camel_plugin.engine.timeloop.process import LOG, last_line, run
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError, Shortfall
@@ -30,8 +30,6 @@ from camel_plugin.spec.problem import Problem
 from camel_plugin.spec.task import Task
 
 METRICS = {Objective.EDP: ["edp"], Objective.ENERGY: ["energy", "delay"], Objective.LATENCY: ["delay", "energy"]}
-UNLIMITED_ROWS = 2**40
-"""Rows of a DRAM whose size nobody limits; the newest front end demands a depth."""
 
 _EXAMINED = re.compile(rb"\] INVALID (\d+)")
 
@@ -203,21 +201,6 @@ class _Job:
 def _evaluation(stats: str, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
     """What Timeloop said of a mapping, and how long its tiles stay, of which it says nothing."""
     return replace(parse_stats(stats, machine, problem), tiles=tile_stays(machine, problem, mapping))
-
-
-def limited(task: Task) -> Machine:
-    """The machine of a task with a depth wherever the front end demands one.
-
-    Raises:
-        InputError: a recipe has set formats, for which Timeloop has no words.
-    """
-    refuse_formats("Timeloop", task)
-    machine = task.constrained
-    nodes = (
-        replace(node, depth=UNLIMITED_ROWS) if isinstance(node, Storage) and node.depth is None else node
-        for node in machine.nodes
-    )
-    return replace(machine, nodes=tuple(nodes))
 
 
 def _unconstrained(machine: Machine, problem: Problem, mapping: Mapping) -> Machine:

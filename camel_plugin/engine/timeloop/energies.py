@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from camel_plugin.engine.timeloop import tools
+from camel_plugin.engine.timeloop.limits import limited_text
 from camel_plugin.engine.timeloop.process import run
 from camel_plugin.errors import CamelError, EngineError
 from camel_plugin.files.v04 import ert as ert_file
@@ -43,7 +44,7 @@ def with_accelergy_energies(machine: Machine) -> Machine:
     accelergy, front_end = tools.program("accelergy"), tools.front_end()
     folder = Path(tempfile.mkdtemp(prefix="camel-accelergy-"))
     try:
-        files = {"machine.yaml": machine.yaml}
+        files = {"machine.yaml": limited_text(machine)}
         if "problem" not in load_yaml_text(machine.yaml, "machine.yaml").plain():
             files["problem.yaml"] = write_problem(_ANY_PROBLEM)
         for name, text in files.items():

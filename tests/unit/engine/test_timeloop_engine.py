@@ -266,9 +266,10 @@ def test_the_version_changes_with_the_binary(bench):
     assert os.fspath(bench.programs) not in before
 
 
-def test_storage_without_a_limit_gets_one(bench):
-    bench.mapper("grep -q 'depth: 1099511627776' architecture.yaml || exit 5; " + WELL)
+@pytest.mark.parametrize("depth", [None, 2**32, 2**40])
+def test_a_dram_beyond_32_bits_is_given_as_many_rows_as_timeloop_can_read(bench, depth):
+    bench.mapper("grep -q 'depth: 4294967295' architecture.yaml || exit 5; " + WELL)
     nodes = tuple(
-        replace(node, depth=None) if isinstance(node, Storage) and node.is_dram else node for node in MACHINE.nodes
+        replace(node, depth=depth) if isinstance(node, Storage) and node.is_dram else node for node in MACHINE.nodes
     )
     bench.fails(f"ignored an attribute of dram: Size is {1048576 * 8}", machine=replace(MACHINE, nodes=nodes))

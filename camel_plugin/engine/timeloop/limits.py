@@ -1,0 +1,73 @@
+"""Sizes in the form that Timeloop's programs read: every storage with a depth, none larger than they can count."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from camel_plugin.engine.protocol import refuse_formats
+from camel_plugin.files.yaml_source import YamlNode, load_yaml_text
+from camel_plugin.files.yaml_text import dump_yaml
+from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.task import Task
+
+MAX_ROWS = 2**32 - 1
+"""Timeloop reads a depth into 32 bits. A DRAM that is unlimited or larger has as many rows there."""
+
+_OTHER_SIZES = ("entries", "sizeKB")
+
+
+def limited(task: Task) -> Machine:
+    """The machine of a task with a depth wherever the front end demands one.
+
+    Raises:
+        InputError: a recipe has set formats, for which Timeloop has no words.
+    """
+    refuse_formats("Timeloop", task)
+    machine = task.constrained
+    nodes = (replace(node, depth=_rows(node)) if isinstance(node, Storage) else node for node in machine.nodes)
+    return replace(machine, nodes=tuple(nodes))
+
+
+def limited_text(machine: Machine) -> str:
+    """The v0.4 text that a machine was made from, with width, datawidth and depth in every storage of it.
+
+    The newest front end demands the three in the component itself, where ours and the older ones also take them from
+    a container, an unlimited DRAM, and a size in entries or kilobytes.
+    """
+    tree = load_yaml_text(machine.yaml, machine.name)
+    storages = {storage.name: storage for storage in machine.storages}
+    sized = _sized(tree, storages)
+    return machine.yaml if sized == tree else dump_yaml(sized, parts=100)
+
+
+def _rows(storage: Storage) -> int:
+    return MAX_ROWS if storage.depth is None else min(storage.depth, MAX_ROWS)
+
+
+def _sized(node: YamlNode, storages: dict[str, Storage]) -> YamlNode:
+    """The same tree with sizes in the components that are storages."""
+    if isinstance(node.value, list):
+        return replace(node, value=[_sized(item, storages) for item in node.value])
+    if not isinstance(node.value, dict):
+        return node
+    if node.tag == "Component" and (storage := storages.get(str(node.at(["name"]).value))):
+        return replace(node, value=node.value | {"attributes": _attributes(node, storage)})
+    below = {key: _sized(child, storages) for key, child in node.value.items() if key in ("architecture", "nodes")}
+    return replace(node, value=node.value | below)
+
+
+def _attributes(node: YamlNode, storage: Storage) -> YamlNode:
+    assert isinstance(node.value, dict)
+    given = node.value.get("attributes")
+    own = given.value if given is not None and isinstance(given.value, dict) else {}
+    kept = {key: child for key, child in own.items() if key not in _OTHER_SIZES}
+    added = {key: YamlNode(value, node.file, node.line, text=str(value)) for key, value in _missing(kept, storage)}
+    return replace(given or replace(node, tag=None), value=kept | added)
+
+
+def _missing(own: dict[str, YamlNode], storage: Storage) -> Iterator[tuple[str, int]]:
+    if "width" not in own:
+        yield "width", storage.width_bits
+    if "datawidth" not in own:
+        yield "datawidth", storage.datawidth_bits
+    if "depth" not in own or storage.depth != _rows(storage):
+        yield "depth", _rows(storage)

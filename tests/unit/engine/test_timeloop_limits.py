@@ -1,0 +1,71 @@
+"""Sizes as Timeloop reads them, in the whole machine."""
+
+import pytest
+
+from camel_plugin.components.machines import load_machine
+from camel_plugin.engine.timeloop.limits import limited_text
+from camel_plugin.files.v04.reader import read_architecture
+from camel_plugin.files.yaml_source import load_yaml_text
+
+MACHINE = """
+architecture:
+  version: 0.4
+  nodes:
+  - !Container {name: chip, attributes: {technology: "45nm", width: 64, datawidth: 16}}
+  - !Component {name: dram, class: DRAM, attributes: {type: "LPDDR4"%s}}
+  - !Hierarchical
+    nodes:
+    - !Parallel
+      nodes:
+      - !Component {name: a, class: SRAM, attributes: {sizeKB: 2}, constraints: {dataspace: {keep: [Inputs, Outputs]}}}
+      - !Component
+        name: b
+        class: SRAM
+        attributes: {width: 32, depth: 4 * 4}
+        constraints: {dataspace: {keep: [Weights]}}
+  - !Component {name: mac, class: intmac}
+"""
+
+
+def sizes(text: str) -> dict[str, tuple[object, object, object]]:
+    """Storage -> its own width, datawidth and depth."""
+    found = {}
+    stack = [load_yaml_text(text, "written").at(["architecture", "nodes"])]
+    while stack:
+        node = stack.pop()
+        stack += node.value if isinstance(node.value, list) else [node.at(["nodes"])] if "nodes" in node.value else []
+        if node.tag == "Component" and "attributes" in node.value:
+            attributes = node.plain()["attributes"]
+            assert not {"entries", "sizeKB"} & attributes.keys()
+            found[node.plain()["name"]] = tuple(attributes.get(key) for key in ("width", "datawidth", "depth"))
+    return found
+
+
+@pytest.mark.parametrize("depth", ["", ", depth: 2**32", ", depth: 1099511627776"])
+def test_every_storage_says_its_size_itself(depth):
+    machine = read_architecture([("arch.yaml", MACHINE % depth)]).machine
+    assert sizes(limited_text(machine)) == {
+        "dram": (64, 16, 4294967295),
+        "a": (64, 16, 2 * 1024 * 8 // 64),
+        "b": (32, 16, "4 * 4"),
+    }
+
+
+def test_the_machine_stays_what_it_was():
+    machine = read_architecture([("arch.yaml", MACHINE % "")]).machine
+    again = read_architecture([("again.yaml", limited_text(machine))]).machine
+    assert [node.name for node in again.nodes] == [node.name for node in machine.nodes]
+    assert again.storages[1:] == machine.storages[1:]
+    assert again.compute == machine.compute
+
+
+@pytest.mark.parametrize("name", ["camel", "camel-sram", "eyeriss", "eyeriss-16nm", "rana"])
+def test_built_in_machines_have_sizes_that_fit(name):
+    machine = load_machine(name)
+    assert limited_text(machine) == machine.yaml
+
+
+def test_a_large_dram_of_a_built_in_machine():
+    machine = load_machine("camel", {"dram_gib": "64"})
+    assert machine.storages[0].depth > 2**32
+    assert sizes(limited_text(machine))["dram"][2] == 4294967295
