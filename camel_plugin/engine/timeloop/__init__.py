@@ -13,7 +13,7 @@ from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.limits import limited
-from camel_plugin.engine.timeloop.process import LOG, last_line, run
+from camel_plugin.engine.timeloop.process import LOG, cause, run
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError, Shortfall
 from camel_plugin.files.v04 import read_mapping, write_ert, write_mapping, write_problem
@@ -189,7 +189,7 @@ class _Job:
         """
         path = self.folder / name
         if not path.is_file():
-            raise EngineError(f"Timeloop exited well but wrote no {name}: {last_line(self.folder)}")
+            raise EngineError(f"Timeloop exited well but wrote no {name}: {cause(self.folder)}")
         return path.read_text(encoding="utf-8")
 
     def examined(self) -> int:

@@ -77,15 +77,18 @@ def _read(output: Path, machine: Machine) -> dict[str, tuple[ert_file.Table, Yam
 
 
 def _estimators(summary: YamlNode) -> Iterator[tuple[str, str]]:
-    """Component -> the estimators that answered for it, from Accelergy's verbose summary."""
+    """Component -> the estimators that answered for it, from Accelergy's verbose summary.
+
+    A primitive component has one entry, under its name; a compound one has an entry for each of its actions, with the
+    actions of its parts.
+    """
     for table in summary.plain()["ERT_summary"]["table_summary"]:
         name = str(table["name"]).split("[", 1)[0].split(".")[-1]
-        used = [
-            str(content.get("estimator"))
-            for each in table.get("primitive_estimation(s)", [])
-            for content in each.values()
-        ]
-        yield name, ", ".join(used) or "nobody"
+        used: list[object] = []
+        for each in table.get("primitive_estimation(s)") or []:
+            parts = each["subaction_estimations"] if "subaction_estimations" in each else each.values()
+            used += [part.get("estimator") for part in parts]
+        yield name, ", ".join(dict.fromkeys(map(str, used))) or "nobody"
 
 
 def _replaced(node: Node, energies: dict[str, tuple[ert_file.Table, YamlNode]], cycle_s: float) -> Node:

@@ -1,8 +1,10 @@
 """Running one of Timeloop's programs: argument list, own folder, a log, and a wall-clock budget."""
 
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from camel_plugin.errors import EngineError
@@ -11,6 +13,11 @@ GRACE_S = 20.0
 """Time that a program has to write down its best result after an interrupt, and again after a second one."""
 
 LOG = "console.log"
+
+_PREFIX = re.compile(r"[|\s]*(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.\d]* +[A-Z]+\s)?[|\s]*")
+_CAUSE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): |(?i:error)\b(?! >>)|what\(\): |.*: Assertion ")
+_BELOW, _ABOVE = "Error below", "Error above"
+_LONGEST = 300
 
 
 def run(arguments: Sequence[str], folder: Path, budget_s: float | None = None) -> None:
@@ -50,7 +57,7 @@ def run(arguments: Sequence[str], folder: Path, budget_s: float | None = None) -
         raise EngineError(f"{name} did not stop within {2 * GRACE_S:g} s of an interrupt")
     if status != 0:
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
-        raise EngineError(f"{name} {how}: {last_line(folder)}")
+        raise EngineError(f"{name} {how}: {cause(folder)}")
 
 
 def _heed_interrupts() -> None:
@@ -68,7 +75,15 @@ def _wait(process: subprocess.Popen[bytes], budget_s: float | None) -> int | Non
     return None
 
 
-def last_line(folder: Path) -> str:
-    """The last thing that a program printed."""
-    lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "it printed nothing"
+def cause(folder: Path) -> str:
+    """Why a program failed, in its own words: the line of its log that names an error, else the last one that speaks.
+
+    Accelergy says where its error stands, above or below, among rows of signs.
+    """
+    text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
+    lines = [_PREFIX.sub("", line, count=1).rstrip() for line in text.splitlines()]
+    lines = [line for line in lines if re.search(r"\w", line) and _ABOVE not in line]
+    below = [after for line, after in pairwise(lines) if _BELOW in line and "Traceback" not in after]
+    named = below or [line for line in lines if _CAUSE.match(line)]
+    found = (named or lines or ["it printed nothing"])[-1]
+    return found if len(found) <= _LONGEST else f"{found[:_LONGEST]} ..."

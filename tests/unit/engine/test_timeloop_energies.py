@@ -16,6 +16,7 @@ from camel_plugin.spec.machine import Compute, Storage
 
 CAMEL = load_machine("camel")
 ESTIMATORS = {"dram": "CactiDRAM", "act_edram": "Edram", "w_sram": "CactiSRAM", "mac": "BfpMac"}
+NAMES = [node.name for node in CAMEL.nodes if isinstance(node, Storage | Compute)]
 
 
 def doubled(machine):
@@ -40,13 +41,27 @@ def summary(names, estimators=ESTIMATORS):
     return "\n".join(lines) + "\n"
 
 
+def compound_summary(names, estimators=ESTIMATORS, parts=("CactiSRAM", "Aladdin_table")):
+    """With ``w_sram`` in the form of a compound component: an entry for each action, with those of its parts."""
+    actions = "".join(
+        f"    - action_name: {action}\n      arguments: {{}}\n      energy: 1.0\n      subaction_estimations:\n"
+        + "".join(
+            f"      - {{subcomponent_name: part{i}, energy: 0.5, estimator: {part}}}\n" for i, part in enumerate(parts)
+        )
+        for action in ("read", "write")
+    )
+    text = summary(names, estimators)
+    primitive = f"    - chip.w_sram[1..1]: {{estimator: {estimators['w_sram']}}}\n"
+    assert primitive in text
+    return text.replace(primitive, actions)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     for name in ("bin", "good", "jobs"):
         (tmp_path / name).mkdir()
     (tmp_path / "good" / "ERT.yaml").write_text(write_ert(doubled(CAMEL)))
-    names = [node.name for node in CAMEL.nodes if isinstance(node, Storage | Compute)]
-    (tmp_path / "good" / "ERT_summary_verbose.yaml").write_text(summary(names))
+    (tmp_path / "good" / "ERT_summary_verbose.yaml").write_text(summary(NAMES))
     fake = tmp_path / "front_end.py"
     fake.write_text("import sys\nopen(sys.argv[2], 'w').write(''.join(open(name).read() for name in sys.argv[3:]))\n")
     monkeypatch.setattr(tools, "FRONT_END", fake)
@@ -95,6 +110,18 @@ def test_a_dummy_estimator(folder):
     file = folder / "good" / "ERT_summary_verbose.yaml"
     file.write_text(file.read_text().replace("estimator: Edram", "estimator: dummy"))
     fails(folder, "energy of act_edram comes from dummy")
+
+
+def test_a_compound_component(folder):
+    (folder / "good" / "ERT_summary_verbose.yaml").write_text(compound_summary(NAMES))
+    energy = with_accelergy_energies(CAMEL).storage("w_sram").energy
+    assert energy.read_J == pytest.approx(2 * CAMEL.storage("w_sram").energy.read_J)
+
+
+def test_a_dummy_estimator_of_one_part_of_a_compound_component(folder):
+    text = compound_summary(NAMES, parts=("CactiSRAM", "dummy"))
+    (folder / "good" / "ERT_summary_verbose.yaml").write_text(text)
+    fails(folder, "energy of w_sram comes from CactiSRAM, dummy")
 
 
 def test_a_component_that_nobody_answered_for(folder):

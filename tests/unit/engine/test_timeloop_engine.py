@@ -189,6 +189,41 @@ def test_a_crash(bench):
     bench.fails("SIGABRT: assertion")
 
 
+ROW = "=" * 60
+STAMP = "2026-01-01 10:00:00"
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        # Accelergy: an exception it did not expect, an error of its own; Python; C++; a program that only talks.
+        (
+            f"{STAMP} INFO  start\n{ROW}\nAccelergy has encountered an error and crashed. Error below: \n{ROW}\n"
+            '|| Traceback (most recent call last):\n||   File "a.py", line 3, in run\n||     raise ValueError(\n'
+            f'|| ValueError: Required key "k" not found\n{ROW}\nStack with local variables:\n'
+            "| Local var d1 = {}\n| ERROR >> 132:     raise ValueError(\n|          133: f'Required'\n"
+            f"{ROW}\nAccelergy has encountered an error and crashed. Error above. \n{ROW}\n",
+            'ValueError: Required key "k" not found',
+        ),
+        (
+            f"{STAMP} ERROR       ===== An error has caused Accelergy to crash. Error below =====\n"
+            f"{STAMP} ERROR       Can not find an energy estimator for adder\n{STAMP} ERROR       | Library:\n"
+            f"{STAMP} ERROR       |  | ValueError: Could not find energy\n{STAMP} ERROR       .\n"
+            f"{STAMP} ERROR       To see a list, run -h.\n",
+            "Can not find an energy estimator for adder",
+        ),
+        ("Traceback (most recent call last):\n  x\npkg.mod.ParserError: no\nmore\n", "pkg.mod.ParserError: no"),
+        ("terminate called\n  what():  bad conversion, at line: 14\n\n", "what():  bad conversion, at line: 14"),
+        ("execute:accelergy\nERROR: no mappings found\nbye\n", "ERROR: no mappings found"),
+        (f"reading\ndone\n{ROW}\n", "done"),
+        ("", "it printed nothing"),
+    ],
+)
+def test_the_cause_is_found_in_the_log(tmp_path, log, cause):
+    (tmp_path / process.LOG).write_text(log)
+    assert process.cause(tmp_path) == cause
+
+
 def test_a_mapping_of_another_problem(bench):
     bench.write_output(STATS, MAP)
     bench.fails("multiply to", problem=replace(PROBLEM, bounds=(8, 4, 32)))
