@@ -7,6 +7,8 @@ from camel_plugin.components.constant import Constant
 from camel_plugin.components.scaling import NODES_NM, NOMINAL_VOLTAGE, TEMPERATURE_C, OperatingPoint, nominal_voltage
 from camel_plugin.errors import SpecError, nearest
 
+_PREFIXES = {"k": 1e3, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
+
 
 class Attributes:
     """Typed access to the resolved attributes of one component.
@@ -30,9 +32,15 @@ class Attributes:
         return names[0], None
 
     def number(
-        self, *names: str, default: float | None = None, least: float = 0.0, most: float = math.inf, open_: bool = False
+        self,
+        *names: str,
+        default: float | None = None,
+        least: float = 0.0,
+        most: float = math.inf,
+        open_: bool = False,
+        unit: str = "",
     ) -> float:
-        """A real number in [least, most], or ]least, most[ if ``open_``."""
+        """A real number in [least, most], or ]least, most[ if ``open_``; ``1V`` or ``800 mV`` where the unit is V."""
         name, value = self._find(names)
         if value is None:
             if default is None:
@@ -42,7 +50,7 @@ class Attributes:
                     suggestion=f"give a number {_interval(least, most, open_)}",
                 )
             return default
-        number = _as_float(value)
+        number = _as_float(value, unit)
         inside = number is not None and (least < number < most if open_ else least <= number <= most)
         if number is None or not math.isfinite(number) or not inside:
             raise SpecError(
@@ -92,12 +100,12 @@ class Attributes:
 
     def temperature_C(self) -> float:
         """Die temperature, 25 C unless given."""
-        return self.number("temperature", default=25.0, least=TEMPERATURE_C[0], most=TEMPERATURE_C[1])
+        return self.number("temperature", default=25.0, least=TEMPERATURE_C[0], most=TEMPERATURE_C[1], unit="C")
 
     def operating_point(self) -> OperatingPoint:
         """Technology node, supply voltage (nominal for the node unless given) and temperature."""
         node_nm = self.node_nm()
-        voltage_V = self.number("voltage", default=nominal_voltage(node_nm), open_=True)
+        voltage_V = self.number("voltage", default=nominal_voltage(node_nm), open_=True, unit="V")
         return OperatingPoint(node_nm, voltage_V, self.temperature_C())
 
     def given(self, name: str) -> bool:
@@ -121,11 +129,17 @@ class Attributes:
         return row_bits
 
 
-def _as_float(value: object) -> float | None:
+def _as_float(value: object, unit: str = "") -> float | None:
+    """The number, of text also with a unit as Accelergy's files have it, which may have a prefix."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    scale = 1.0
+    if unit and isinstance(value, str) and value.strip().endswith(unit):
+        value = value.strip().removesuffix(unit)
+        if value[-1:] in _PREFIXES:
+            scale, value = _PREFIXES[value[-1]], value[:-1]
     try:
-        return float(value)
+        return float(value) * scale
     except ValueError:
         return None
 

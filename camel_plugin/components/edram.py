@@ -133,6 +133,7 @@ def refresh_of(attributes: Attributes, cell_name: str, geometry: Geometry, point
         "retention_time",
         default=retention_time(cell_name, point.node_nm, point.temperature_C, yield_fraction),
         open_=True,
+        unit="s",
     )
     return EdramCells(
         banks=banks,

@@ -140,6 +140,34 @@ def test_yield_shortens_the_retention(plug_ins: dict[str, type], name: str) -> N
     assert sure.leak(2e-9) > call_matching(plug_ins["edram"], ATTRIBUTES).leak(2e-9)
 
 
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ({"voltage": "1V"}, {"voltage": 1}),
+        ({"voltage": "700 mV"}, {"voltage": 0.7}),
+        ({"voltage": "0.7"}, {"voltage": 0.7}),
+        ({"temperature": "60C"}, {"temperature": 60}),
+        ({"retention_time": "40us"}, {"retention_time": 40e-6}),
+    ],
+)
+def test_numbers_with_their_unit(
+    plug_ins: dict[str, type], given: dict[str, object], number: dict[str, object]
+) -> None:
+    written = call_matching(plug_ins["edram"], {**ATTRIBUTES, **given})
+    plain = estimate("edram", {**ATTRIBUTES, **number})
+    assert plain.edram is not None
+    assert written.read() == pytest.approx(plain.actions_J["read"])
+    assert written.leak(2e-9) == pytest.approx((plain.leakage_W + refresh_power(plain.edram)) * 2e-9)
+
+
+@pytest.mark.parametrize(
+    "given", [{"voltage": "1 A"}, {"voltage": "1 xV"}, {"voltage": "V"}, {"depth": "6780V"}, {"banks": "12s"}]
+)
+def test_other_units_are_refused(plug_ins: dict[str, type], given: dict[str, object]) -> None:
+    with pytest.raises(SpecError, match=f"{next(iter(given))}.*not a number"):
+        call_matching(plug_ins["edram"], {**ATTRIBUTES, **given})
+
+
 def test_retention_time_may_be_given(plug_ins: dict[str, type]) -> None:
     """Ten times the retention, a tenth of the refresh."""
     dry = call_matching(plug_ins["edram"], {**ATTRIBUTES, "refresh_policy": "none"}).leak(2e-9)
