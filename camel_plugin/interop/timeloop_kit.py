@@ -4,7 +4,7 @@ import csv
 import io
 
 from camel_plugin.engine.timeloop import write_mapper
-from camel_plugin.engine.timeloop.limits import limited
+from camel_plugin.engine.timeloop.limits import laid_out
 from camel_plugin.engine.timeloop.tools import FRONT_END
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.interop.accelergy.architecture import write_accelergy
@@ -36,7 +36,8 @@ Accelergy alone, with action counts of yours if you have some:
 STEP = """
 `problems/` are the distinct problems of the training step, `problems.csv` says which operation is which. Tensors of
 the step rest on chip between operations; `operations.csv` names for each operation its problem and, in `operations/`,
-the machine as it is left for it: residents bypass DRAM, and no loop outside their home runs over their dimensions.
+the machine as it is left for it: residents bypass DRAM, and no loop outside their home runs over their dimensions or,
+where the other tensors would not fit then, their rows are taken from their home.
 
     python translate.py mapper input.yaml operations/000.yaml mapper.yaml problems/PROBLEM.yaml
     timeloop-mapper input.yaml {name}.ERT.yaml
@@ -74,7 +75,8 @@ def _operation_files(plan: Plan, problems: str) -> dict[str, str]:
         if operation.problem is None:
             continue
         each = task(plan, operation)
-        text = write_architecture(limited(each), operation.problem, each.homes)
+        machine, homes = laid_out(each)
+        text = write_architecture(machine, operation.problem, homes)
         path = paths.setdefault(text, f"timeloop/operations/{len(paths):03d}.yaml")
         rows.writerow([operation.name, path, problem_of[operation.name], plan.step.trips(operation.name)])
     return {**{path: text for text, path in paths.items()}, "timeloop/operations.csv": index.getvalue()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
-from camel_plugin.engine.timeloop.limits import limited
+from camel_plugin.engine.timeloop.limits import laid_out, limited
 from camel_plugin.engine.timeloop.process import LOG, cause, run
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError, Shortfall
@@ -31,7 +31,11 @@ from camel_plugin.spec.task import Task
 
 METRICS = {Objective.EDP: ["edp"], Objective.ENERGY: ["energy", "delay"], Objective.LATENCY: ["delay", "energy"]}
 
+DIAGNOSED, DIAGNOSIS_S = 1000, 20.0
+"""Invalid mappings, and seconds, for finding out why there are no valid ones."""
+
 _EXAMINED = re.compile(rb"\] INVALID (\d+)")
+_REFUSED = re.compile(r"Level: (\S+)\s+Fail count: (\d+)\n.*?Fail reason: ([^\n]*)", re.DOTALL)
 
 
 class TimeloopEngine:
@@ -67,17 +71,16 @@ class TimeloopEngine:
     def map(self, task: Task, objective: Objective, budget_s: float) -> MapResult:
         """The best mapping that ``timeloop-mapper`` finds; its lower bound is that of the arithmetic alone.
 
-        A dataspace with a home has no loop outside it (:func:`write_architecture`), so the result can be worse than
-        the native engine's, which lets other loops stand there.
+        What rests on chip restricts the loops (:func:`laid_out`), so the result can be worse than the native engine's.
 
         Raises:
             InfeasibleError: no valid mapping exists; says what is missing.
             EngineError: a tool is missing or failed, or what it wrote cannot be true; names the folder with its log.
         """
-        start, objective = time.perf_counter(), Objective(objective)
-        machine, problem = limited(task), task.problem
+        start, objective, problem = time.perf_counter(), Objective(objective), task.problem
+        machine, homes = laid_out(task)
         files = {
-            "architecture.yaml": write_architecture(machine, problem, task.homes),
+            "architecture.yaml": write_architecture(machine, problem, homes),
             "problem.yaml": write_problem(problem),
             "mapper.yaml": write_mapper(objective, self.threads, self.patience),
         }
@@ -88,11 +91,10 @@ class TimeloopEngine:
             if not text:
                 if missing := shortfalls_of(task):
                     raise InfeasibleError(f"{problem.name} on {machine.name}", missing)
-                raise EngineError(
-                    f"timeloop-mapper found no valid mapping within {budget_s:g} s and {job.examined()} tries"
-                )
+                refused = self._refusals(job, objective)
+                raise EngineError(f"timeloop-mapper found no valid mapping within {budget_s:g} s; {refused}")
             mapping = read_mapping([("timeloop-mapper.map.yaml", text)], machine, problem)
-            evaluation = _evaluation(job.output("timeloop-mapper.stats.txt"), machine, problem, mapping)
+            evaluation = _evaluation(job.output("timeloop-mapper.stats.txt"), machine, task, mapping)
             examined = job.examined()
         least_s = problem.macs / machine.units * machine.cycle_s
         return MapResult(
@@ -104,6 +106,17 @@ class TimeloopEngine:
             evaluated=examined,
             wall_s=time.perf_counter() - start,
         )
+
+    def _refusals(self, job: _Job, objective: Objective) -> str:
+        """Why the mapper refuses mappings, by a few that it makes in a second run with its diagnostics."""
+        mapper = write_mapper(objective, patience=self.patience, diagnosed=DIAGNOSED)
+        try:
+            with _Job(job.machine, job.problem, {**job.files, "mapper.yaml": mapper}, job.folder) as again:
+                again.translate("mapper", expect={"mapper": {"diagnostics": True}})
+                again.run("timeloop-mapper", DIAGNOSIS_S)
+                return again.refusals()
+        except EngineError as error:
+            return f"nor can it say why: {error}"
 
     def evaluate(self, task: Task, mapping: Mapping) -> Evaluation:
         """What ``timeloop-model`` says of one mapping.
@@ -121,20 +134,29 @@ class TimeloopEngine:
         with _Job(bare, problem, files, self.keep) as job:
             job.translate("model", expect={})
             job.run("timeloop-model")
-            return _evaluation(job.output("timeloop-model.stats.txt"), bare, problem, mapping)
+            return _evaluation(job.output("timeloop-model.stats.txt"), bare, task, mapping)
 
 
-def write_mapper(objective: Objective, threads: int = 1, patience: int = 500) -> str:
-    """The mapper section; see :class:`TimeloopEngine`."""
-    settings = {
+def write_mapper(objective: Objective, threads: int = 1, patience: int = 500, diagnosed: int = 0) -> str:
+    """The mapper section; see :class:`TimeloopEngine`.
+
+    Args:
+        objective: to search for.
+        threads: see there.
+        patience: see there.
+        diagnosed: invalid mappings after which it stops and says what was wrong with them; 0 for a search.
+    """
+    settings: dict[str, object] = {
         "version": 0.4,
         "algorithm": "random",
         "num_threads": threads,
         "victory_condition": patience,
-        "timeout": 10**9,
+        "timeout": diagnosed or 10**9,
         "log_stats": True,
         "optimization_metrics": METRICS[objective],
     }
+    if diagnosed:
+        settings["diagnostics"] = True
     return dump_yaml({"mapper": settings})
 
 
@@ -197,10 +219,25 @@ class _Job:
         counts = _EXAMINED.findall((self.folder / LOG).read_bytes())
         return int(counts[-1]) + 1 if counts else 0
 
+    def refusals(self) -> str:
+        """Where mappings failed and the reason of one of them, by the mapper's diagnostics, the most frequent first."""
+        found = _REFUSED.findall((self.folder / LOG).read_text(encoding="utf-8", errors="replace"))
+        if not found:
+            return f"it says {cause(self.folder)!r}"
+        found.sort(key=lambda each: -int(each[1]))
+        return "it refuses " + ", ".join(f"{count} at {level} ({reason.strip()})" for level, count, reason in found)
 
-def _evaluation(stats: str, machine: Machine, problem: Problem, mapping: Mapping) -> Evaluation:
-    """What Timeloop said of a mapping, and how long its tiles stay, of which it says nothing."""
-    return replace(parse_stats(stats, machine, problem), tiles=tile_stays(machine, problem, mapping))
+
+def _evaluation(stats: str, machine: Machine, task: Task, mapping: Mapping) -> Evaluation:
+    """What Timeloop said of a mapping; it says nothing of how long tiles stay, and takes a resident for its tile."""
+    problem = task.problem
+    found = parse_stats(stats, machine, problem)
+    levels = dict(found.levels)
+    for dataspace, home in task.homes.items():
+        tensors = levels[home].tensors
+        whole = replace(tensors[dataspace], utilized_capacity=problem.volume(dataspace))
+        levels[home] = replace(levels[home], tensors={**tensors, dataspace: whole})
+    return replace(found, levels=levels, tiles=tile_stays(machine, problem, mapping))
 
 
 def _unconstrained(machine: Machine, problem: Problem, mapping: Mapping) -> Machine:

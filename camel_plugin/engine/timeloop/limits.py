@@ -1,4 +1,4 @@
-"""Sizes in the form that Timeloop's programs read: every storage with a depth, none larger than they can count."""
+"""Machines in the form that Timeloop's programs read: every storage with a depth, and room for what rests there."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +25,44 @@ def limited(task: Task) -> Machine:
     machine = task.constrained
     nodes = (replace(node, depth=_rows(node)) if isinstance(node, Storage) else node for node in machine.nodes)
     return replace(machine, nodes=tuple(nodes))
+
+
+def laid_out(task: Task) -> tuple[Machine, dict[str, str]]:
+    """The machine of a task, and the homes outside which no loop may run over what rests there.
+
+    Timeloop counts the accesses to a resident rightly whatever loops stand outside its home, but reserves only a tile
+    of it. Without such loops the tile is the whole tensor. They leave the other tensors whole tiles at the home too, as
+    far as they share its dimensions; where these do not fit, the rows of the residents are taken from their home
+    instead, and loops may stand anywhere.
+
+    Raises:
+        InputError: see :func:`limited`.
+    """
+    machine, homes = limited(task), dict(task.homes)
+    if all(_least_words(task, storage) <= (storage.capacity_words or 0) for storage in machine.storages):
+        return machine, homes
+    rows = dict.fromkeys(homes.values(), 0)
+    for dataspace, home in homes.items():
+        rows[home] += machine.storage(home).rows(task.problem.volume(dataspace))
+    left = {home: (machine.storage(home).depth or 0) - taken for home, taken in rows.items()}
+    if min(left.values(), default=0) < 1:
+        return machine, homes
+    nodes = (
+        replace(node, depth=left[node.name]) if isinstance(node, Storage) and node.name in left else node
+        for node in machine.nodes
+    )
+    return replace(machine, nodes=tuple(nodes)), {}
+
+
+def _least_words(task: Task, storage: Storage) -> int:
+    """Words of the smallest tiles that ``storage`` has to keep if no loop over a resident stands outside its home."""
+    order = [each.name for each in task.machine.storages]
+    problem = task.problem
+    tile = dict.fromkeys(problem.dimensions, 1)
+    for dataspace, home in task.homes.items():
+        if order.index(storage.name) <= order.index(home):
+            tile |= {name: problem.size[name] for name in problem.dataspace(dataspace).dimensions}
+    return sum(space.volume(tile) for space in problem.dataspaces if space.name in storage.keep)
 
 
 def limited_text(machine: Machine) -> str:

@@ -166,7 +166,42 @@ def test_empty_output(bench):
 
 def test_exit_0_without_a_mapping(bench):
     bench.write_output("", "")
-    bench.fails("no valid mapping within 30 s and 42 tries")
+    bench.mapper(
+        "if grep -q diagnostics input.yaml; then echo no luck; touch timeloop-mapper.map.yaml; else " + WELL + "; fi"
+    )
+    bench.fails("no valid mapping within 30 s; it says 'no luck'")
+
+
+DIAGNOSTICS = """
+Fail class: Capacity
+
+  Level: regs
+    Fail count: 12
+    Sample mapping that experienced this fail class:
+      regs [ Z:8 (8) ]
+    Fail reason: mapped tile size 8 exceeds buffer capacity 4
+
+  Level: buffer
+    Fail count: 305
+    Sample mapping that experienced this fail class:
+      buffer [ Z:800 (800) ]
+    Fail reason: mapped tile size 800 exceeds buffer capacity 256
+"""
+
+
+def test_what_the_mapper_refuses_is_told(bench):
+    bench.write_output("", "")
+    (bench.good / "console").write_text(DIAGNOSTICS)
+    bench.mapper("if grep -q 'timeout: 1000$' input.yaml; then cat {good}/console; else " + WELL + "; fi")
+    bench.fails(
+        r"refuses 305 at buffer \(mapped tile size 800 exceeds buffer capacity 256\), 12 at regs \(.*capacity 4\);"
+    )
+
+
+def test_a_mapper_that_fails_when_asked_why(bench):
+    bench.write_output("", "")
+    bench.mapper("if grep -q diagnostics input.yaml; then echo error: none; exit 3; else " + WELL + "; fi")
+    bench.fails("no valid mapping within 30 s; nor can it say why: .*status 3: error: none")
 
 
 def test_exit_0_without_a_mapping_where_none_exists(bench):

@@ -3,9 +3,11 @@
 import pytest
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.timeloop.limits import limited_text
+from camel_plugin.engine.timeloop.limits import laid_out, limited_text
 from camel_plugin.files.v04.reader import read_architecture
 from camel_plugin.files.yaml_source import load_yaml_text
+from camel_plugin.spec.problem import Dataspace, Problem
+from camel_plugin.spec.task import Task
 
 MACHINE = """
 architecture:
@@ -69,3 +71,53 @@ def test_a_large_dram_of_a_built_in_machine():
     machine = load_machine("camel", {"dram_gib": "64"})
     assert machine.storages[0].depth > 2**32
     assert sizes(limited_text(machine))["dram"][2] == 4294967295
+
+
+PRODUCT = Problem(
+    ("M", "K", "N"),
+    (8, 4, 16),
+    (
+        Dataspace("Weights", ((("M", 1),), (("K", 1),))),
+        Dataspace("Inputs", ((("K", 1),), (("N", 1),))),
+        Dataspace("Outputs", ((("M", 1),), (("N", 1),)), read_write=True),
+    ),
+)
+ONE_BUFFER = """
+architecture:
+  version: 0.4
+  nodes:
+  - !Component {name: dram, class: DRAM, attributes: {width: 64, datawidth: 16}}
+  - !Component
+    name: buffer
+    class: SRAM
+    attributes: {width: 32, datawidth: 16, depth: %d}
+    constraints: {dataspace: {keep: [Weights, Inputs, Outputs]}}
+  - !Component {name: mac, class: intmac}
+"""
+HOMES = {"Weights": "buffer", "Inputs": "buffer"}
+
+
+def task(rows: int) -> Task:
+    return Task(read_architecture([("arch.yaml", ONE_BUFFER % rows)], PRODUCT).machine, PRODUCT, HOMES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "frozen", "left"),
+    [
+        # 8*4 + 4*16 words of residents are 48 rows; as a whole the outputs take 64 more, as a single word one.
+        (112, HOMES, 112),
+        (111, {}, 63),
+        (49, {}, 1),
+        (48, HOMES, 48),
+    ],
+)
+def test_no_loop_stands_outside_a_home_where_the_other_tensors_fit_so(rows, frozen, left):
+    machine, homes = laid_out(task(rows))
+    assert homes == frozen
+    assert machine.storage("buffer").depth == left
+
+
+def test_a_resident_alone_needs_no_more_than_itself():
+    whole = read_architecture([("arch.yaml", ONE_BUFFER.replace("Inputs, Outputs", "Inputs") % 48)], PRODUCT).machine
+    machine, homes = laid_out(Task(whole, PRODUCT, HOMES))
+    assert (machine.storage("buffer").depth, homes) == (48, HOMES)
