@@ -9,8 +9,17 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
-from camel_plugin.components import ComponentCost, estimate, refresh_power
+from camel_plugin.components import ComponentCost, edram, mac, refresh_power, regfile
+from camel_plugin.components.catalogue import Model
 from camel_plugin.errors import SpecError, nearest
+
+MODELS: Mapping[str, Model] = {
+    "edram": edram.estimate,
+    "regfile": regfile.estimate,
+    "bfp_mac": mac.estimate_bfp_mac,
+    "intmac": mac.estimate_intmac,
+}
+"""Not looked up among the registered ones: where this package is only on the path of imports there are none."""
 
 REFRESH_POLICIES = ("worst_case", "none")
 OPTIONAL = {
@@ -69,7 +78,7 @@ def standing_cost(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
     """Cost of a component for a tool that knows no refresh but an action and a constant power.
 
     Args:
-        kind: component class.
+        kind: of :data:`MODELS`.
         attributes: as of the component model, and ``yield_fraction`` for ``yield``; ``refresh_policy: worst_case``
             (the default) adds the power of conventional refresh to the leakage, ``none`` leaves refresh to an
             accounting that knows lifetimes.
@@ -88,7 +97,7 @@ def standing_cost(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
             value=policy,
             suggestion=nearest(str(policy), REFRESH_POLICIES),
         )
-    found = estimate(kind, {**attributes, "yield": attributes.get("yield_fraction", attributes.get("yield"))})
+    found = MODELS[kind]({**attributes, "yield": attributes.get("yield_fraction", attributes.get("yield"))})
     if found.edram is None:
         return found
     return replace(

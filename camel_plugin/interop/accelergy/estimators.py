@@ -1,10 +1,18 @@
 """Accelergy v0.4 estimators of ``edram``, ``regfile``, ``bfp_mac`` and ``intmac``: adapters over our components.
 
-Accelergy loads this file by its path and takes the classes that are defined in it; it passes a component's attributes
-to ``__init__`` by name. In an architecture write ``class: storage, subclass: edram``: Timeloop has no ``class: edram``.
+Accelergy loads this file by its path, from the folder of this package too where that is not installed, and takes the
+classes that are defined in it; it passes a component's attributes to ``__init__`` by name. In an architecture write
+``class: storage, subclass: edram``: Timeloop has no ``class: edram``.
 """
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 from accelergy.plug_in_interface.estimator import Estimator, actionDynamicEnergy
+
+if find_spec("camel_plugin") is None:
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from camel_plugin.interop.adapters import OPTIONAL, Initializer, standing_cost
 

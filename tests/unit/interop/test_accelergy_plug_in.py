@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import inspect
 import logging
+import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -213,6 +214,37 @@ def test_bad_attributes_are_refused_with_the_reason(plug_ins: dict[str, type], a
 def test_unknown_policy_is_refused(plug_ins: dict[str, type]) -> None:
     with pytest.raises(SpecError, match="worst_case"):
         call_matching(plug_ins["edram"], {**ATTRIBUTES, "refresh_policy": "worst-case"})
+
+
+ALONE = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("python_plug_in0", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.Edram(technology="16nm", width=54, depth=6780).read(), module.Regfile(technology="16nm", width=8).read())
+print(module.BfpMac(technology="16nm").compute(), module.IntMac(technology="16nm", width=8).compute())
+"""
+INTERFACE = """
+class Estimator: logger = __import__("logging").getLogger()
+def actionDynamicEnergy(method): return method
+"""
+
+
+def test_the_file_alone_where_the_package_is_not_installed(tmp_path: Path) -> None:
+    package = tmp_path / "accelergy" / "plug_in_interface"
+    package.mkdir(parents=True)
+    (package / "estimator.py").write_text(INTERFACE)
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", ALONE, str(plug_in_path())],
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    costs = [
+        estimate("edram", {"technology": "16nm", "width": 54, "depth": 6780}).actions_J["read"],
+        estimate("regfile", {"technology": "16nm", "width": 8}).actions_J["read"],
+        estimate("bfp_mac", {"technology": "16nm"}).actions_J["compute"],
+        estimate("intmac", {"technology": "16nm", "width": 8}).actions_J["compute"],
+    ]
+    assert [float(each) for each in ran.stdout.split()] == costs
 
 
 def test_the_shipped_description_names_the_shipped_file() -> None:
