@@ -19,10 +19,9 @@ from pathlib import Path
 from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.timeloop.tools import program
 from camel_plugin.interop.accelergy.architecture import write_accelergy
-from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
+from camel_plugin.spec.machine import Compute, Fanout, Machine
 
 STORAGE_COUNTS = {"read": 1000, "write": 100, "update": 10, "leak": 500}
-REFRESH_COUNTS = {"refresh": 7000}
 COMPUTE_COUNTS = {"compute": 9000, "leak": 300}
 KEPT = ("architecture.yaml", "counts.yaml", "console.log", "ERT.yaml", "ERT_summary.yaml", "energy_estimation.yaml")
 
@@ -63,8 +62,6 @@ def write_counts(machine: Machine) -> str:
             continue
         lines += [f"    - name: {node.name}[1..{machine.instances(node.name)}]", "      action_counts:"]
         counts = COMPUTE_COUNTS if isinstance(node, Compute) else STORAGE_COUNTS
-        if isinstance(node, Storage) and node.edram:
-            counts = counts | REFRESH_COUNTS
         lines += [f"      - {{name: {action}, counts: {count}}}" for action, count in counts.items()]
     return "\n".join(lines) + "\n"
 

@@ -1,17 +1,22 @@
 """A machine of what Timeloop v0.4 files say: every component gets its energies, leakage, area and cells."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from camel_plugin.components.compound import estimate_component
 from camel_plugin.components.constant import ComponentCost
+from camel_plugin.components.retention import refresh_power
 from camel_plugin.files.specification import Source
 from camel_plugin.files.v04 import ert as ert_file
 from camel_plugin.files.v04.reader import Architecture, Component, read_architecture
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.problem import Problem
+
+_PRINTED = 1e-4
+"""Accelergy prints six digits, and may have another version of the component models."""
 
 
 def read_machine(
@@ -68,6 +73,8 @@ class _Resolver:
         if in_ert:
             table, place = self.ert[unit.name]
             leakage_J = table.get("leak", 0.0)
+            if cost is not None:
+                leakage_J = self._without_refresh(leakage_J, cost, component, place)
         else:
             assert cost is not None
             table, place, leakage_J = cost.actions_J, component.node, cost.leakage_W * component.cycle_s
@@ -84,6 +91,31 @@ class _Resolver:
         read, write, update = (energy_J(names) for names in (ert_file.READ, ert_file.WRITE, ert_file.UPDATE))
         cells = cost.edram if cost and is_edram else None
         return replace(unit, energy=StorageEnergy(read, write, update, leakage_J), area_m2=area_m2, edram=cells)
+
+    def _without_refresh(self, leak_J: float, cost: ComponentCost, component: Component, place: YamlNode) -> float:
+        """The ``leak`` of an ERT without the worst-case refresh that our plug-in for Accelergy puts into it by default.
+
+        Refresh is accounted after mapping here. Its power tells whether it is in there; where a table has another
+        leakage than the component model, ``refresh_policy`` does.
+        """
+        if cost.edram is None:
+            return leak_J
+        static_J, refresh_J = (power_W * component.cycle_s for power_W in (cost.leakage_W, refresh_power(cost.edram)))
+        policy = component.attributes.get("refresh_policy")
+        if math.isclose(leak_J, static_J, rel_tol=_PRINTED):
+            return leak_J
+        if math.isclose(leak_J, static_J + refresh_J, rel_tol=_PRINTED):
+            return leak_J - refresh_J
+        if policy == "worst_case" and leak_J < refresh_J:
+            raise place.error(
+                f"the leak of {component.unit.name} cannot hold the {refresh_J / 1e-12:.6g} pJ a cycle of worst-case "
+                "refresh that refresh_policy says it does",
+                value=f"{leak_J / 1e-12:.6g} pJ",
+                suggestion='refresh_policy: "none" says that it holds none',
+            )
+        if policy is None and leak_J >= refresh_J:
+            self.unconfirmed.append(f"{component.unit.name}: leak of the ERT, taken to hold no refresh")
+        return leak_J - refresh_J if policy == "worst_case" else leak_J
 
     def _estimate(self, component: Component, attributes: Mapping[str, object]) -> ComponentCost:
         cost = estimate_component(component.kind, attributes, self.architecture.classes, component.node)

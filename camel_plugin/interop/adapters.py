@@ -84,7 +84,8 @@ def standing_cost(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
             accounting that knows lifetimes.
 
     Returns:
-        The estimate, with ``refresh`` (of one row of one array) among the actions of an eDRAM.
+        The estimate. ``refresh`` (of one row of one array) is among the actions of an eDRAM under ``none`` only: no
+        refresh is charged twice.
 
     Raises:
         SpecError: an attribute is missing or out of range.
@@ -100,8 +101,22 @@ def standing_cost(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
     found = MODELS[kind]({**attributes, "yield": attributes.get("yield_fraction", attributes.get("yield"))})
     if found.edram is None:
         return found
-    return replace(
-        found,
-        actions_J={**found.actions_J, "refresh": found.edram.row_energy_J},
-        leakage_W=found.leakage_W + (refresh_power(found.edram) if policy == "worst_case" else 0.0),
-    )
+    if policy == "none":
+        return replace(found, actions_J={**found.actions_J, "refresh": found.edram.row_energy_J})
+    return replace(found, leakage_W=found.leakage_W + refresh_power(found.edram))
+
+
+def refresh_J(cost: ComponentCost) -> float:
+    """Refresh of one row of one array.
+
+    Raises:
+        SpecError: refresh is in the leakage.
+    """
+    if "refresh" not in cost.actions_J:
+        raise SpecError(
+            "worst-case refresh is in the leakage already",
+            field="attributes.refresh_policy",
+            value="worst_case",
+            suggestion='"none" leaves it to a count of refresh',
+        )
+    return cost.actions_J["refresh"]

@@ -11,7 +11,7 @@ from typing import ClassVar
 from hwcomponents import ActionCost, ComponentModel, action
 
 from camel_plugin.errors import SpecError
-from camel_plugin.interop.adapters import OPTIONAL, Initializer, standing_cost
+from camel_plugin.interop.adapters import OPTIONAL, Initializer, refresh_J, standing_cost
 
 
 class Edram(ComponentModel):  # type: ignore[misc]
@@ -31,7 +31,7 @@ class Edram(ComponentModel):  # type: ignore[misc]
             raise SpecError("give either depth, in rows, or size, in bits", field="depth", value=depth)
         rows = depth if size is None else _rows(size, width)
         cost = standing_cost("edram", {"technology": _nanometres(tech_node), "width": width, "depth": rows, **others})
-        self.width, self.actions_J = width, cost.actions_J
+        self.width, self.cost = width, cost
         super().__init__(leak_power=cost.leakage_W, area=cost.area_m2)
 
     __init__ = Initializer(_initialize, ("tech_node", "width"), ("depth", "size", *OPTIONAL["edram"]))
@@ -39,17 +39,17 @@ class Edram(ComponentModel):  # type: ignore[misc]
     @action(bits_per_action="width")  # type: ignore[untyped-decorator]
     def read(self) -> ActionCost:
         """One ``width``-wide read."""
-        return _cost(self.actions_J["read"])
+        return _cost(self.cost.actions_J["read"])
 
     @action(bits_per_action="width")  # type: ignore[untyped-decorator]
     def write(self) -> ActionCost:
         """One ``width``-wide write."""
-        return _cost(self.actions_J["write"])
+        return _cost(self.cost.actions_J["write"])
 
     @action  # type: ignore[untyped-decorator]
     def refresh(self) -> ActionCost:
-        """Refresh of one row of one array."""
-        return _cost(self.actions_J["refresh"])
+        """Refresh of one row of one array; refused where it is part of the leakage."""
+        return _cost(refresh_J(self.cost))
 
 
 class BfpMac(ComponentModel):  # type: ignore[misc]

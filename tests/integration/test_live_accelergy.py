@@ -60,7 +60,17 @@ def test_the_file_named_in_the_input(accelergy, tmp_path):
     table, _ = read_ert(tmp_path / "ERT.yaml")["back"]
     expected = estimate("edram", EDRAM).actions_J
     assert table["read"] == pytest.approx(expected["read"], rel=1e-5)
-    assert table["refresh"] > 0
+    assert "refresh" not in table
+
+
+def test_refresh_is_counted_where_the_leakage_holds_none(accelergy, tmp_path):
+    counted = COMPOUND.replace("depth: 1024,", 'depth: 1024, refresh_policy: "none",', 1)
+    (tmp_path / "arch.yaml").write_text(write_accelergy(read_machine([("arch.yaml", counted)])) + NAMED)
+    subprocess.run([accelergy, "arch.yaml", "-o", "."], cwd=tmp_path, check=True, capture_output=True)
+    table, _ = read_ert(tmp_path / "ERT.yaml")["back"]
+    cost = estimate("edram", {"technology": "16nm", "depth": 1024, "width": 54})
+    assert table["refresh"] == pytest.approx(cost.edram.row_energy_J, rel=1e-5)
+    assert table["leak"] == pytest.approx(cost.leakage_W * 1e-9, rel=1e-5)
 
 
 def test_energies_of_a_compound_component(accelergy):

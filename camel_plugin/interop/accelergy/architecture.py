@@ -15,7 +15,7 @@ def write_accelergy(machine: Machine) -> str:
     """The components of a machine with their attributes, for ``accelergy THIS_FILE [ACTION_COUNTS]``.
 
     Timeloop's architectures have nodes, of which only its front end can make the subtree that Accelergy wants.
-    Compound classes go along as they are.
+    Compound classes go along as they are. An eDRAM has a ``refresh`` to count where ``refresh_policy`` is ``none``.
     """
     components = list(read_architecture([(machine.name, machine.yaml)]).components.values())
     subtree = {
@@ -35,7 +35,7 @@ def write_accelergy(machine: Machine) -> str:
 def _component(component: Component, machine: Machine) -> dict[str, object]:
     node = machine.node(component.unit.name)
     actions = ["compute"] if isinstance(node, Compute) else ["read", "write", "update"]
-    if isinstance(node, Storage) and node.edram:
+    if isinstance(node, Storage) and node.edram and component.attributes.get("refresh_policy") == "none":
         actions.append("refresh")
     return {
         "name": f"{node.name}[1..{machine.instances(node.name)}]",

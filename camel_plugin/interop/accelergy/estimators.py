@@ -14,7 +14,7 @@ from accelergy.plug_in_interface.estimator import Estimator, actionDynamicEnergy
 if find_spec("camel_plugin") is None:
     sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from camel_plugin.interop.adapters import OPTIONAL, Initializer, standing_cost
+from camel_plugin.interop.adapters import OPTIONAL, Initializer, refresh_J, standing_cost
 
 
 class _Adapted:
@@ -74,8 +74,8 @@ class Edram(_Memory, Estimator):  # type: ignore[misc]
 
     @actionDynamicEnergy  # type: ignore[untyped-decorator]
     def refresh(self) -> float:
-        """Refresh of one row of one array, in J."""
-        return self.estimate.actions_J["refresh"]
+        """Refresh of one row of one array, in J; refused where it is part of ``leak``."""
+        return refresh_J(self.estimate)
 
 
 class Regfile(_Memory, Estimator):  # type: ignore[misc]

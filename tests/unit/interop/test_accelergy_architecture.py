@@ -47,9 +47,27 @@ def test_every_component_with_its_instances(name):
     assert list(found) == [f"{node.name}[1..{machine.instances(node.name)}]" for node in nodes]
     for node, entry in zip(nodes, found.values(), strict=True):
         assert entry["class"] == node.class_name
-        assert ("refresh" in entry["required_actions"]) == bool(isinstance(node, Storage) and node.edram)
+        assert "refresh" not in entry["required_actions"]  # it is in leak, by default
         assert entry["attributes"]["global_cycle_seconds"] == machine.cycle_s
         assert entry["attributes"]["temperature"] == machine.temperature_C
+
+
+EDRAM = """
+architecture:
+  version: 0.4
+  nodes:
+  - !Container {name: chip, attributes: {technology: "16nm", global_cycle_seconds: 2e-9}}
+  - !Component {name: a, class: storage, subclass: edram, attributes: {depth: 8, width: 8, datawidth: 8%s}}
+  - !Component {name: mac, class: intmac, attributes: {datawidth: 16}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "counted"), [("", False), (', refresh_policy: "worst_case"', False), (', refresh_policy: "none"', True)]
+)
+def test_refresh_is_there_to_count_where_it_is_not_in_the_leakage(policy, counted):
+    found = chip(write_accelergy(read_machine([("arch.yaml", EDRAM % policy)], name="small")))
+    assert ("refresh" in found["a[1..1]"]["required_actions"]) == counted
 
 
 def test_attributes_are_evaluated_and_classes_go_along():

@@ -115,7 +115,6 @@ def test_edram_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
     assert plug_in.read() == component.actions_J["read"]
     assert plug_in.write() == component.actions_J["write"]
     assert plug_in.update() == component.actions_J["update"]
-    assert plug_in.refresh() == component.edram.row_energy_J
     assert plug_in.get_area() == component.area_m2
 
 
@@ -129,6 +128,16 @@ def test_worst_case_refresh_stands_in_the_leakage(plug_ins: dict[str, type]) -> 
     refresh_J = 7 * 1024 * component.edram.row_energy_J * 2e-9 / 3.35e-6
     assert conventional.leak(2e-9) - nothing.leak(2e-9) == pytest.approx(refresh_J)
     assert availability(component.edram, 2e-9) > 0
+
+
+def test_refresh_is_charged_once(plug_ins: dict[str, type]) -> None:
+    counted = call_matching(plug_ins["edram"], {**ATTRIBUTES, "refresh_policy": "none"})
+    component = estimate("edram", ATTRIBUTES)
+    assert component.edram is not None
+    assert counted.refresh() == component.edram.row_energy_J
+    for given in (ATTRIBUTES, {**ATTRIBUTES, "refresh_policy": "worst_case"}):
+        with pytest.raises(SpecError, match=r"in the leakage already.*none"):
+            call_matching(plug_ins["edram"], given).refresh()
 
 
 @pytest.mark.parametrize("name", ["yield", "yield_fraction"])

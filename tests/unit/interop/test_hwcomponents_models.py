@@ -50,13 +50,16 @@ def test_edram_costs_what_the_component_does(models):
     model = models.Edram(tech_node=16e-9, **EDRAM)
     assert model.read().energy == REFERENCE.actions_J["read"]
     assert model.write().energy == REFERENCE.actions_J["write"]
-    assert model.refresh().energy == REFERENCE.edram.row_energy_J
     assert model.area == REFERENCE.area_m2
     assert model.leak_power == REFERENCE.leakage_W + refresh_power(REFERENCE.edram)
 
 
 def test_refresh_may_be_left_to_another_accounting(models):
-    assert models.Edram(tech_node=16e-9, refresh_policy="none", **EDRAM).leak_power == REFERENCE.leakage_W
+    model = models.Edram(tech_node=16e-9, refresh_policy="none", **EDRAM)
+    assert model.leak_power == REFERENCE.leakage_W
+    assert model.refresh().energy == REFERENCE.edram.row_energy_J
+    with pytest.raises(SpecError, match="in the leakage already"):
+        models.Edram(tech_node=16e-9, **EDRAM).refresh()
 
 
 def test_size_in_bits(models):
