@@ -1,6 +1,7 @@
 """Why no mapping exists: what the constraints, meshes and capacities ask for at least."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -8,20 +9,15 @@ from camel_plugin.errors import Shortfall
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.machine import Fanout, Storage
 
+UNEXPLAINED = Shortfall(
+    "combination of constraints", 1, 0, "mappings", "relax the factors, capacities or the minimum parallelism"
+)
+"""Where a space is empty, and nothing by itself asks for more than there is."""
+
 
 def shortfalls(space: MapSpace) -> tuple[Shortfall, ...]:
-    """Every reason found why ``space`` is empty, the tightest first."""
+    """Every reason found why ``space`` is empty, the tightest first; each proves it. None if it may hold mappings."""
     found = [*_factors(space), *_meshes(space), *_capacities(space), *_homes(space)]
-    if not found:
-        found = [
-            Shortfall(
-                "combination of constraints",
-                1,
-                0,
-                "mappings",
-                "relax the factors, capacities or the minimum parallelism",
-            )
-        ]
     return tuple(sorted(found, key=lambda each: each.demanded / max(each.available, 1e-9)))
 
 
@@ -62,6 +58,8 @@ def _meshes(space: MapSpace) -> list[Shortfall]:
                     f"fanout of {node.name}", least, node.size, "instances", "enlarge the mesh or free its factors"
                 )
             )
+        elif axes := list(_axes(space, level, node)):
+            found += axes
         else:
             asked = max(node.spatial.min_parallelism * node.size, least)
             found.append(
@@ -74,6 +72,28 @@ def _meshes(space: MapSpace) -> list[Shortfall]:
                 )
             )
     return found
+
+
+def _axes(space: MapSpace, level: int, node: Fanout) -> Iterator[Shortfall]:
+    """Axes that are too short for the forced loops that permutation and split put there."""
+    order, split = node.spatial.permutation, node.spatial.split
+    least = dict(zip(space.problem.dimensions, _forced(space, level), strict=True))
+    if split is None or any(factor > 1 and name not in order for name, factor in least.items()):
+        return
+    meshes = node.mesh_x, node.mesh_y
+
+    def asked(split: int) -> tuple[int, int]:
+        return math.prod(least[name] for name in order[:split]), math.prod(least[name] for name in order[split:])
+
+    fits = [each for each in range(len(order) + 1) if all(a <= m for a, m in zip(asked(each), meshes, strict=True))]
+    remedy = f"split: {' or '.join(map(str, fits))}" if fits else "free the factors or change the permutation"
+    remedy += f"; the loops stand in the order {', '.join(order)}, innermost first"
+    if any(least[name] == 1 for name in order):
+        remedy += ", where those of factor 1 that permutation leaves out come before it"
+    for axis, demanded, available in zip("XY", asked(split), meshes, strict=True):
+        if demanded > available:
+            what = f"fanout {axis} of {node.name} with split: {split}"
+            yield Shortfall(what, demanded, available, "instances", remedy)
 
 
 def _capacities(space: MapSpace) -> list[Shortfall]:

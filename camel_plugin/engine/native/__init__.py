@@ -11,7 +11,7 @@ from camel_plugin.engine.native.model import Model
 from camel_plugin.engine.native.model_rules import TIMELOOP, ModelRules
 from camel_plugin.engine.native.search import Search
 from camel_plugin.errors import EngineError, InfeasibleError
-from camel_plugin.mapspace.feasibility import shortfalls
+from camel_plugin.mapspace.feasibility import UNEXPLAINED, shortfalls
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.evaluation import MapResult
 from camel_plugin.spec.objective import Objective
@@ -65,9 +65,10 @@ class NativeEngine:
                 raise
         best = search.best
         if best.batch is None:
-            if math.isfinite(search.bound):
+            missing = shortfalls(space)
+            if math.isfinite(search.bound) and not missing:
                 raise EngineError(f"no valid mapping of {task.problem.name} found within {budget_s:g} s")
-            raise InfeasibleError(f"{task.problem.name} on {task.machine.name}", shortfalls(space))
+            raise InfeasibleError(f"{task.problem.name} on {task.machine.name}", missing or (UNEXPLAINED,))
         return MapResult(
             mapping=best.batch.mapping(0),
             evaluation=model.report(model.evaluate(best.batch), 0),

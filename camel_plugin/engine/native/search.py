@@ -98,7 +98,7 @@ class Search:
         """Search, leaving the result in ``best`` and the proven bound in ``bound`` (inf: there is no mapping)."""
         tables: Tables = {}
         containers = Containers(self.space, self.lattice)
-        if not self.space.keeps:
+        if not self.space.keeps or not all(len(each.factors) for each in containers.choices.values()):
             self.bound = np.inf
             return
         patterns = sorted(self.space.keeps, key=lambda keep: -int(keep.sum()))

@@ -15,7 +15,7 @@ from camel_plugin.engine.timeloop.binary_input import write_input
 from camel_plugin.engine.timeloop.limits import laid_out, limited
 from camel_plugin.engine.timeloop.process import LOG, cause, run
 from camel_plugin.engine.timeloop.stats import parse_stats
-from camel_plugin.errors import CamelError, EngineError, InfeasibleError, Shortfall
+from camel_plugin.errors import CamelError, EngineError, InfeasibleError
 from camel_plugin.files.v04 import read_mapping, write_ert, write_mapping, write_problem
 from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.yaml_source import load_yaml
@@ -89,7 +89,7 @@ class TimeloopEngine:
             job.run("timeloop-mapper", budget_s)
             text = job.output("timeloop-mapper.map.yaml")
             if not text:
-                if missing := shortfalls_of(task):
+                if missing := shortfalls(MapSpace(task)):
                     raise InfeasibleError(f"{problem.name} on {machine.name}", missing)
                 refused = self._refusals(job, objective)
                 raise EngineError(f"timeloop-mapper found no valid mapping within {budget_s:g} s; {refused}")
@@ -158,13 +158,6 @@ def write_mapper(objective: Objective, threads: int = 1, patience: int = 500, di
     if diagnosed:
         settings["diagnostics"] = True
     return dump_yaml({"mapper": settings})
-
-
-def shortfalls_of(task: Task) -> tuple[Shortfall, ...]:
-    """Why no mapping can exist; empty if some may."""
-    space = MapSpace(task)
-    found = shortfalls(space)
-    return () if found and found[0].what == "combination of constraints" else found
 
 
 class _Job:
