@@ -6,6 +6,7 @@ import io
 from camel_plugin.engine.timeloop.limits import limited_text
 from camel_plugin.files.v04.ert import write_ert
 from camel_plugin.files.v04.problem_file import write_problem
+from camel_plugin.interop.mapped import mapped_files
 from camel_plugin.result import StepResult
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.problem import Problem
@@ -13,10 +14,16 @@ from camel_plugin.spec.step import Step
 
 
 def result_files(result: StepResult) -> dict[str, str]:
-    """The machines behind a result and its baselines, and the problems of its step, relative path -> text."""
+    """The machines behind a result and its baselines, the problems of its step, and what its mappings need beside them.
+
+    Returns:
+        Relative path -> text.
+    """
     plans = [each.plan for each in (result, *result.baselines) if each.plan is not None]
     files = {path: text for plan in plans for path, text in machine_files(plan.machine).items()}
-    return files | (problem_files(plans[0].step) if plans else {})
+    for plan in plans[:1]:
+        files |= problem_files(plan.step) | mapped_files(plan, problem_paths(plan.step))
+    return files
 
 
 def machine_files(machine: Machine) -> dict[str, str]:
@@ -25,6 +32,15 @@ def machine_files(machine: Machine) -> dict[str, str]:
         f"timeloop/{machine.name}.yaml": limited_text(machine),
         f"timeloop/{machine.name}.ERT.yaml": write_ert(machine),
     }
+
+
+def problem_paths(step: Step, folder: str = "timeloop/") -> dict[Problem, str]:
+    """Each distinct problem of a step, and the file that it is written to."""
+    paths: dict[Problem, str] = {}
+    for operation in step.operations:
+        if operation.problem is not None:
+            paths.setdefault(operation.problem, f"{folder}problems/{len(paths):03d}-{operation.problem.shape}.yaml")
+    return paths
 
 
 def problem_files(step: Step, folder: str = "timeloop/") -> dict[str, str]:
@@ -37,24 +53,15 @@ def problem_files(step: Step, folder: str = "timeloop/") -> dict[str, str]:
     Returns:
         Relative path -> text.
     """
-    files: dict[str, str] = {}
-    names: dict[Problem, str] = {}
+    paths = problem_paths(step, folder)
     index = io.StringIO()
     rows = csv.writer(index)
     rows.writerow(["operation", "pass", "problem", "repeats", "macs", "Weights", "Inputs", "Outputs"])
     for operation in step.operations:
         if operation.problem is None:
             continue
-        if operation.problem not in names:
-            names[operation.problem] = f"{folder}problems/{len(names):03d}-{operation.problem.shape}.yaml"
-            files[names[operation.problem]] = write_problem(operation.problem)
         tensors = [operation.roles.get(dataspace, "") for dataspace in ("Weights", "Inputs", "Outputs")]
-        row = [
-            operation.name,
-            operation.pass_.value,
-            names[operation.problem],
-            step.trips(operation.name),
-            operation.macs,
-        ]
-        rows.writerow([*row, *tensors])
+        path, repeats = paths[operation.problem], step.trips(operation.name)
+        rows.writerow([operation.name, operation.pass_.value, path, repeats, operation.macs, *tensors])
+    files = {path: write_problem(problem) for problem, path in paths.items()}
     return {**files, f"{folder}problems.csv": index.getvalue()}

@@ -41,6 +41,8 @@ where the other tensors would not fit then, their rows are taken from their home
 
     python translate.py mapper input.yaml operations/000.yaml mapper.yaml problems/PROBLEM.yaml
     timeloop-mapper input.yaml {name}.ERT.yaml
+
+They constrain a mapper. A mapping that is found already goes with the machines that `camel eval --out` writes.
 """
 
 

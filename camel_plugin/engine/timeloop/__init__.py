@@ -12,7 +12,7 @@ from pathlib import Path
 from camel_plugin.engine.native.tile_times import tile_stays
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.binary_input import write_input
-from camel_plugin.engine.timeloop.limits import laid_out, limited
+from camel_plugin.engine.timeloop.limits import as_mapped, laid_out
 from camel_plugin.engine.timeloop.process import LOG, cause, run
 from camel_plugin.engine.timeloop.stats import parse_stats
 from camel_plugin.errors import CamelError, EngineError, InfeasibleError
@@ -23,7 +23,7 @@ from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.mapspace.feasibility import shortfalls
 from camel_plugin.mapspace.space import MapSpace
 from camel_plugin.spec.evaluation import Evaluation, MapResult
-from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
+from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
@@ -125,7 +125,7 @@ class TimeloopEngine:
             EngineError: as for :meth:`map`.
         """
         problem = task.problem
-        bare = _unconstrained(limited(task), problem, mapping)
+        bare = as_mapped(task, mapping)
         files = {
             "architecture.yaml": write_architecture(bare, problem),
             "problem.yaml": write_problem(problem),
@@ -231,17 +231,3 @@ def _evaluation(stats: str, machine: Machine, task: Task, mapping: Mapping) -> E
         whole = replace(tensors[dataspace], utilized_capacity=problem.volume(dataspace))
         levels[home] = replace(levels[home], tensors={**tensors, dataspace: whole})
     return replace(found, levels=levels, tiles=tile_stays(machine, problem, mapping))
-
-
-def _unconstrained(machine: Machine, problem: Problem, mapping: Mapping) -> Machine:
-    """The machine with what ``mapping`` keeps and bypasses, and no other constraint: the model needs none."""
-    every = frozenset(space.name for space in problem.dataspaces)
-    nodes: list[Node] = []
-    for node in machine.nodes:
-        if isinstance(node, Storage):
-            keep = mapping.at(node.name).keep
-            node = replace(node, keep=keep, bypass=every - keep, parallel=None, temporal=LoopConstraints())
-        elif isinstance(node, Fanout):
-            node = replace(node, spatial=LoopConstraints())
-        nodes.append(node)
-    return replace(machine, nodes=tuple(nodes))

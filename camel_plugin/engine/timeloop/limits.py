@@ -6,7 +6,8 @@ from dataclasses import replace
 from camel_plugin.engine.protocol import refuse_formats
 from camel_plugin.files.yaml_source import YamlNode, load_yaml_text
 from camel_plugin.files.yaml_text import dump_yaml
-from camel_plugin.spec.machine import Machine, Storage
+from camel_plugin.spec.machine import FactorBound, Fanout, LoopConstraints, Machine, Node, Storage
+from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.task import Task
 
 MAX_ROWS = 2**32 - 1
@@ -63,6 +64,31 @@ def _least_words(task: Task, storage: Storage) -> int:
         if order.index(storage.name) <= order.index(home):
             tile |= {name: problem.size[name] for name in problem.dataspace(dataspace).dimensions}
     return sum(space.volume(tile) for space in problem.dataspaces if space.name in storage.keep)
+
+
+def as_mapped(task: Task, mapping: Mapping, left_out: dict[str, dict[str, int]] | None = None) -> Machine:
+    """The machine of a task with what ``mapping`` keeps and bypasses: what Timeloop's model needs beside it.
+
+    There are no constraints for the front end to join with the mapping, which it does with equal ones only.
+
+    Args:
+        task: what was mapped.
+        mapping: of its problem.
+        left_out: node -> factors that the mapping does not say when it is written.
+    """
+    machine, left_out = limited(task), left_out or {}
+    every = frozenset(space.name for space in task.problem.dataspaces)
+    nodes: list[Node] = []
+    for node in machine.nodes:
+        factors = {name: FactorBound("=", factor) for name, factor in left_out.get(node.name, {}).items()}
+        if isinstance(node, Storage):
+            keep = mapping.at(node.name).keep
+            loops = LoopConstraints(factors)
+            node = replace(node, keep=keep, bypass=every - keep, parallel=None, temporal=loops)
+        elif isinstance(node, Fanout):
+            node = replace(node, spatial=LoopConstraints(factors))
+        nodes.append(node)
+    return replace(machine, nodes=tuple(nodes))
 
 
 def limited_text(machine: Machine) -> str:
