@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from camel_plugin.engine.timeloop.limits import as_mapped
 from camel_plugin.engine.timeloop.tools import FRONT_END
+from camel_plugin.files.schema import items
+from camel_plugin.files.v04 import write_mapping, write_problem
 from camel_plugin.files.v04.architecture_file import write_architecture
-from camel_plugin.files.v04.mapping_file import mapping_directives
-from camel_plugin.files.v04.problem_file import write_problem
+from camel_plugin.files.yaml_source import load_yaml_text
 from camel_plugin.schedule.residency import task
 from camel_plugin.spec.mapping import Mapping
 from camel_plugin.spec.plan import Plan
@@ -86,17 +87,14 @@ def _mapped(plan: Plan) -> Iterator[tuple[Operation, Mapping, Problem]]:
 
 def _machine(plan: Plan, operation: Operation, mapping: Mapping, problem: Problem) -> str:
     """The machine of a mapping, with the factors that the mapping as written leaves to the whole machine."""
-    directives = mapping_directives(mapping, plan.machine, problem)
-    loops = [each for each in directives if each["type"] in ("temporal", "spatial")]
+    text = write_mapping(mapping, plan.machine, problem)
+    directives = items(load_yaml_text(text, operation.name).at(["mapping"]))
+    loops = [each.plain() for each in directives if each.at(["type"]).value in ("temporal", "spatial")]
     left_out = {}
     for node, written in zip(mapping.nodes, loops, strict=True):
-        said = {str(factor).partition("=")[0] for factor in _listed(written.get("factors"))}
+        said = {factor.partition("=")[0] for factor in written.get("factors", ())}
         left_out[node.target] = {name: node.factor(name) for name in problem.dimensions if name not in said}
     return write_architecture(as_mapped(replace(task(plan, operation), problem=problem), mapping, left_out), problem)
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _read_again(plan: Plan, operation: Operation) -> tuple[int, str, float]:
