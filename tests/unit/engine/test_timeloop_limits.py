@@ -3,9 +3,11 @@
 import pytest
 
 from camel_plugin.components.machines import load_machine
-from camel_plugin.engine.timeloop.limits import laid_out, limited_text
+from camel_plugin.engine.timeloop.limits import as_mapped, laid_out, limited_text
+from camel_plugin.files.v04.architecture_file import write_architecture
 from camel_plugin.files.v04.reader import read_architecture
 from camel_plugin.files.yaml_source import load_yaml_text
+from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Dataspace, Problem
 from camel_plugin.spec.task import Task
 
@@ -121,3 +123,25 @@ def test_a_resident_alone_needs_no_more_than_itself():
     whole = read_architecture([("arch.yaml", ONE_BUFFER.replace("Inputs, Outputs", "Inputs") % 48)], PRODUCT).machine
     machine, homes = laid_out(Task(whole, PRODUCT, HOMES))
     assert (machine.storage("buffer").depth, homes) == (48, HOMES)
+
+
+def test_the_machine_of_a_mapping_constrains_nothing_but_what_the_mapping_does_not_say():
+    every = frozenset(("Weights", "Inputs", "Outputs"))
+    mapping = Mapping(
+        (
+            NodeMapping("dram", {"M": 8}, ("M",), keep=frozenset(("Outputs",))),
+            NodeMapping("buffer", {"K": 4, "N": 16}, ("K", "N"), keep=every),
+        )
+    )
+    constrained = ONE_BUFFER.replace("datawidth: 16}}", "datawidth: 16}, constraints: {temporal: {factors: [K=1]}}}")
+    machine = read_architecture([("arch.yaml", constrained % 112)], PRODUCT).machine
+    assert machine.storage("dram").temporal.factors
+    text = write_architecture(
+        as_mapped(Task(machine, PRODUCT, HOMES), mapping, {"dram": {"K": 1}, "buffer": {}}), PRODUCT
+    )
+    dram, buffer, _ = load_yaml_text(text, "written").at(["architecture", "nodes"]).plain()
+    assert dram["constraints"] == {
+        "dataspace": {"keep": ["Outputs"], "bypass": ["Weights", "Inputs"]},
+        "temporal": {"factors": ["K=1"]},
+    }
+    assert buffer["constraints"] == {"dataspace": {"keep": ["Weights", "Inputs", "Outputs"], "bypass": []}}
