@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from camel_plugin.components import dram, edram, mac, regfile, retention, scaling, sram
+from camel_plugin.components import edram, mac, regfile, retention, scaling, sram
+from camel_plugin.components.accelergy.cacti import ENERGY_PER_BIT
 from camel_plugin.components.catalogue import estimate
 from camel_plugin.components.constant import Constant
 from camel_plugin.components.memory import quantity
@@ -74,7 +75,7 @@ def _edram() -> Iterator[Comparison]:
     large = {"technology": 65, "width": 8, "depth": 4 * 2**20, "temperature": 25}
     kelle = estimate("edram", large)
     yield Comparison("3T read, 4 MB", "pJ/byte", 84.8, kelle.actions_J["read"] * 1e12, "Kelle (DESTINY), 65 nm", 5)
-    sram_J = estimate("SRAM", large).actions_J["read"]
+    sram_J = estimate("logic_sram", large).actions_J["read"]
     yield Comparison("3T read over SRAM read, 4 MB", "1", 84.8 / 185.9, kelle.actions_J["read"] / sram_J, "Kelle", 2)
     bank_J = edram.refresh_energy(edram.CELLS["1T1C"], 32 * _KB, scaling.OperatingPoint(65, 1.2))
     yield Comparison("1T1C refresh of 32 KB", "nJ", 48.1, bank_J * 1e9, "RANA, 65 nm (recalled)", 3)
@@ -143,29 +144,27 @@ def _retention() -> Iterator[Comparison]:
 
 
 def _sram() -> Iterator[Comparison]:
-    horowitz = estimate("SRAM", {"technology": 45, "width": 32, "depth": 2048, "voltage": 0.9})
+    horowitz = estimate("logic_sram", {"technology": 45, "width": 32, "depth": 2048, "voltage": 0.9})
     yield Comparison("SRAM read, 8 KB, 32 bit", "pJ", 5, horowitz.actions_J["read"] * 1e12, "Horowitz, 45 nm, 0.9 V")
-    accelergy = estimate("SRAM", {"technology": 32, "width": 64, "depth": 16384})
+    accelergy = estimate("logic_sram", {"technology": 32, "width": 64, "depth": 16384})
     source = "CACTI in Accelergy's Eyeriss-like example (its log: 32 nm)"
     yield Comparison("SRAM read, 128 KB, 64 bit", "pJ", 18.1554, accelergy.actions_J["read"] * 1e12, source)
     yield Comparison("SRAM write, 128 KB, 64 bit", "pJ", 14.1095, accelergy.actions_J["write"] * 1e12, source)
-    buffer_pJ = estimate("smartbuffer_SRAM", {"technology": 32, "width": 64, "depth": 16384}).actions_J["read"] * 1e12
-    yield Comparison("the same with address generators", "pJ", 18.183829, buffer_pJ, source, 1.01)
     for node, read_pJ, mm2 in ((65, 45.2295, 0.295373), (45, 33.927, 0.145515), (32, 17.5138, 0.0913991)):
         bank = {"technology": node, "width": 128, "depth": 3072, "design_rules": "foundry"}
-        model = estimate("SRAM", bank)
+        model = estimate("logic_sram", bank)
         cacti = f"CACTI LSTP, {node} nm (program output)"
         yield Comparison("SRAM read, 48 KB, 128 bit", "pJ", read_pJ, model.actions_J["read"] * 1e12, cacti, 2)
         yield Comparison("SRAM area, 48 KB, foundry rules", "mm2", mm2, model.area_m2 * 1e6, cacti, 1.5)
-    rana = estimate("SRAM", {"technology": 65, "width": 16, "depth": 384 * _KB // 16})
+    rana = estimate("logic_sram", {"technology": 65, "width": 16, "depth": 384 * _KB // 16})
     yield Comparison(
         "SRAM access, 384 KB, 16 bit", "pJ", 18.2, rana.actions_J["read"] * 1e12, "RANA, 65 nm (recalled)", 2
     )
-    kelle = estimate("SRAM", {"technology": 65, "width": 8, "depth": 4 * 2**20})
+    kelle = estimate("logic_sram", {"technology": 65, "width": 8, "depth": 4 * 2**20})
     yield Comparison("SRAM read, 4 MB", "pJ/byte", 185.9, kelle.actions_J["read"] * 1e12, "Kelle (DESTINY), 65 nm", 5)
     for node, published_mW, published_mm2 in ((65, 124, 12.35), (45, 48.3, 8.89), (32, 235, 4.26), (22, 66, 1.84)):
         cache = {"technology": node, "width": 512, "depth": 2 * 1024 * _KB // 512, "temperature": 76.85}
-        logic, foundry = (estimate("SRAM", {**cache, "design_rules": rules}) for rules in ("logic", "foundry"))
+        logic, foundry = (estimate("logic_sram", {**cache, "design_rules": rules}) for rules in ("logic", "foundry"))
         anchor = node == 22
         yield Comparison(
             f"SRAM leakage, 2 MB, {node} nm",
@@ -191,10 +190,10 @@ def _sram() -> Iterator[Comparison]:
 def _registers() -> Iterator[Comparison]:
     source = "Accelergy's Eyeriss-like example (its log: 32 nm)"
     for depth, read_pJ, write_pJ in ((12, 0.202442, 0.176713), (16, 0.2513, 0.2191), (192, 1.976602, 1.881657)):
-        spad = estimate("smartbuffer_RF", {"technology": 32, "width": 16, "depth": depth})
+        spad = estimate("logic_regfile", {"technology": 32, "width": 16, "depth": depth})
         yield Comparison(f"scratchpad read, {depth} x 16 bit", "pJ", read_pJ, spad.actions_J["read"] * 1e12, source)
         yield Comparison(f"scratchpad write, {depth} x 16 bit", "pJ", write_pJ, spad.actions_J["write"] * 1e12, source)
-    psum = estimate("smartbuffer_RF", {"technology": 32, "width": 16, "depth": 16})
+    psum = estimate("logic_regfile", {"technology": 32, "width": 16, "depth": 16})
     yield Comparison("scratchpad leakage, 16 x 16 bit", "uW", 0.134, psum.leakage_W * 1e6, source, 1.02)
 
 
@@ -203,15 +202,15 @@ def _arithmetic() -> Iterator[Comparison]:
         return estimate(kind, {"technology": 45, "voltage": 0.9, **attributes}).actions_J["compute"] * 1e12
 
     source = "Horowitz, 45 nm, 0.9 V"
-    yield Comparison("FP16 multiply", "pJ", 1.1, energy_pJ("fpmultiplier", width=16), source)
-    yield Comparison("FP16 add", "pJ", 0.4, energy_pJ("fpadder", width=16), source)
-    yield Comparison("FP32 multiply", "pJ", 3.7, energy_pJ("fpmultiplier", width=32), source)
-    yield Comparison("FP32 add", "pJ", 0.9, energy_pJ("fpadder", width=32), source)
-    yield Comparison("int32 multiply", "pJ", 3.1, energy_pJ("intmultiplier", width=32), source)
-    yield Comparison("int32 add", "pJ", 0.1, energy_pJ("intadder", width=32), source)
-    yield Comparison("int8 add", "pJ", 0.03, energy_pJ("intadder", width=8), source, 1.25)
-    yield Comparison("int8 multiply", "pJ", 0.2, energy_pJ("intmultiplier", width=8), f"{source} (recalled)", 1.25)
-    eyeriss = estimate("intmac", {"technology": 32, "multiplier_width": 8, "adder_width": 16})
+    yield Comparison("FP16 multiply", "pJ", 1.1, energy_pJ("float_multiplier", width=16), source)
+    yield Comparison("FP16 add", "pJ", 0.4, energy_pJ("float_adder", width=16), source)
+    yield Comparison("FP32 multiply", "pJ", 3.7, energy_pJ("float_multiplier", width=32), source)
+    yield Comparison("FP32 add", "pJ", 0.9, energy_pJ("float_adder", width=32), source)
+    yield Comparison("int32 multiply", "pJ", 3.1, energy_pJ("integer_multiplier", width=32), source)
+    yield Comparison("int32 add", "pJ", 0.1, energy_pJ("integer_adder", width=32), source)
+    yield Comparison("int8 add", "pJ", 0.03, energy_pJ("integer_adder", width=8), source, 1.25)
+    yield Comparison("int8 multiply", "pJ", 0.2, energy_pJ("integer_multiplier", width=8), f"{source} (recalled)", 1.25)
+    eyeriss = estimate("integer_mac", {"technology": 32, "multiplier_width": 8, "adder_width": 16})
     yield Comparison(
         "int8 multiply-accumulate",
         "pJ",
@@ -220,13 +219,14 @@ def _arithmetic() -> Iterator[Comparison]:
         "Accelergy's Eyeriss-like example (its log: 32 nm, the multiplier taken from an adder)",
         1.25,
     )
-    rana = estimate("intmac", {"technology": 65, "multiplier_width": 16, "adder_width": 32})
+    rana = estimate("integer_mac", {"technology": 65, "multiplier_width": 16, "adder_width": 32})
     yield Comparison(
         "int16 multiply-accumulate", "pJ", 1.3, rana.actions_J["compute"] * 1e12, "RANA, 65 nm (recalled)", 2
     )
     aladdin = "Aladdin in Accelergy's library, 40 nm"
     adder, multiplier = (
-        estimate(kind, {"technology": 40, "width": 32}).actions_J["compute"] for kind in ("intadder", "intmultiplier")
+        estimate(kind, {"technology": 40, "width": 32}).actions_J["compute"]
+        for kind in ("integer_adder", "integer_multiplier")
     )
     yield Comparison("int32 add", "pJ", 0.21, adder * 1e12, aladdin, 2)
     yield Comparison("int32 multiply", "pJ", 12.68, multiplier * 1e12, aladdin, 4)
@@ -253,7 +253,7 @@ def constants() -> list[Constant]:
         *sram.CONSTANTS,
         *regfile.CONSTANTS,
         *mac.CONSTANTS,
-        *dram.ENERGY_PER_BIT.values(),
+        *ENERGY_PER_BIT.values(),
     ]
 
 

@@ -85,16 +85,16 @@ class Attributes:
             )
         return by_lower[str(value).lower()]
 
-    def node_nm(self) -> float:
-        """Technology node, from ``technology: "16nm"`` or ``technology: 16``."""
+    def node_nm(self, nodes_nm: tuple[float, float] = NODES_NM) -> float:
+        """Technology node, from ``technology: "16nm"`` or ``technology: 16``, within ``nodes_nm``."""
         name, value = self._find(("technology",))
-        valid = f"valid: {NODES_NM[0]:g}nm to {NODES_NM[1]:g}nm, written as 16 or '16nm'"
+        valid = f"valid: {nodes_nm[0]:g}nm to {nodes_nm[1]:g}nm, written as 16 or '16nm'"
         if value is None:
             raise SpecError(
                 f"a {self.kind} component needs this attribute", field=f"attributes.{name}", suggestion=valid
             )
         number = _as_float(value.strip().lower().removesuffix("nm")) if isinstance(value, str) else _as_float(value)
-        if number is None or not NODES_NM[0] <= number <= NODES_NM[1]:
+        if number is None or not nodes_nm[0] <= number <= nodes_nm[1]:
             raise SpecError("unknown technology", field=f"attributes.{name}", value=value, suggestion=valid)
         return number
 

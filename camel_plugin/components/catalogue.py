@@ -1,6 +1,8 @@
 """Finding the model of a component by its Timeloop class."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 from camel_plugin import plugins
 from camel_plugin.components.constant import ComponentCost
@@ -25,8 +27,18 @@ def estimate(kind: str, attributes: Mapping[str, object]) -> ComponentCost:
         UnknownNameError: no model is registered for ``kind``.
         SpecError: an attribute is missing or out of range.
     """
-    names = {name.lower(): name for name in plugins.registered("components")}
+    points = plugins.registered("components")
+    names = {name.lower(): name for name in points}
     if kind.lower() not in names:
         raise UnknownNameError("component", kind, names.values())
-    model: Model = plugins.load("components", names[kind.lower()])
-    return model(attributes)
+    name = names[kind.lower()]
+    model: Model = plugins.load("components", name)
+    found = model(attributes)
+    return found if found.rule else replace(found, rule=f"{_whose(points[name])}: {name}")
+
+
+def _whose(point: EntryPoint) -> str:
+    """Whether a model is one of ours, or which package has it."""
+    if point.value.startswith("camel_plugin."):
+        return "built-in model"
+    return f"model of {point.dist.name}" if point.dist else "model of a user"

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from camel_plugin import components
-from camel_plugin.components.constant import ComponentCost
+from camel_plugin.components.constant import ComponentCost, joined_rules
 from camel_plugin.errors import InputError, SpecError, UnknownNameError, nearest
 from camel_plugin.files.expressions import ExpressionError, evaluate, resolve
 from camel_plugin.files.schema import as_number, entries, items, mapping, number, text
 from camel_plugin.files.yaml_source import YamlNode
 
-INHERITED = ("technology", "temperature", "global_cycle_seconds")
-"""Attributes that a subcomponent has from its parent, as in Accelergy."""
+INHERITED = ("technology", "temperature", "global_cycle_seconds", "n_instances")
+"""Attributes that a subcomponent has from its parent: those that Accelergy hands down, and our own temperature."""
 
 _RANGE = re.compile(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", re.DOTALL)
 _MUST_SPECIFY = "must_specify"
@@ -120,6 +120,7 @@ class _Compound:
             area_m2=sum(part.cost.area_m2 * part.count * part.area_scale for part in parts),
             sources=tuple(dict.fromkeys(source for part in parts for source in part.cost.sources)),
             unconfirmed=tuple(dict.fromkeys(note for part in parts for note in part.cost.unconfirmed)),
+            rule=joined_rules(part.cost.rule for part in parts),
         )
 
     def _attributes(self, given: Mapping[str, object], user: YamlNode) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What a component model returns, and how a constant carries its source."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from camel_plugin.spec.machine import EdramCells
@@ -41,6 +41,7 @@ class ComponentCost:
         edram: cells and refresh of an eDRAM, else None.
         sources: where the constants come from.
         unconfirmed: those of them that are recalled or assumed, in words for the report.
+        rule: which rule gives the energies, in words; empty where the model does not say.
     """
 
     actions_J: Mapping[str, float]
@@ -49,3 +50,9 @@ class ComponentCost:
     edram: EdramCells | None = None
     sources: tuple[str, ...] = field(default_factory=tuple)
     unconfirmed: tuple[str, ...] = field(default_factory=tuple)
+    rule: str = ""
+
+
+def joined_rules(rules: Iterable[str]) -> str:
+    """The distinct rules behind a sum."""
+    return "; ".join(sorted({rule for rule in rules if rule}))

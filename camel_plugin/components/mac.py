@@ -35,24 +35,15 @@ def _horowitz(what: str, energy_pJ: float, area_um2: float) -> Unit:
     )
 
 
-def _aladdin(what: str, energy_pJ: float, area_um2: float) -> Unit:
-    return Unit(
-        Constant(energy_pJ * 1e-12, "J", _ALADDIN, 40, what=what),
-        Constant(area_um2 * 1e-12, "m2", _ALADDIN, 40, what=f"{what}, area"),
-    )
-
-
 _ALADDIN = "Aladdin (Accelergy's library)"
 INT32_ADD = _horowitz("int32 add", 0.1, 137)
 INT32_MULTIPLY = _horowitz("int32 multiply", 3.1, 3495)
 FLOAT_ADD = {16: _horowitz("FP16 add", 0.4, 1360), 32: _horowitz("FP32 add", 0.9, 4184)}
 FLOAT_MULTIPLY = {16: _horowitz("FP16 multiply", 1.1, 1640), 32: _horowitz("FP32 multiply", 3.7, 7700)}
-COMPARE32 = _aladdin("32-bit compare", 0.02947, 71)
-COUNT32 = _aladdin("32-bit count", 0.25074, 495.5)
 LEAKAGE_DENSITY = Constant(
     2.4e-6 / 278e-12, "W/m2", f"{_ALADDIN}: its adder (25 C assumed)", 40, 25, False, what="leakage of standard cells"
 )
-UNITS = (INT32_ADD, INT32_MULTIPLY, *FLOAT_ADD.values(), *FLOAT_MULTIPLY.values(), COMPARE32, COUNT32)
+UNITS = (INT32_ADD, INT32_MULTIPLY, *FLOAT_ADD.values(), *FLOAT_MULTIPLY.values())
 CONSTANTS = (*(constant for unit in UNITS for constant in (unit.energy, unit.area)), LEAKAGE_DENSITY)
 
 
@@ -132,12 +123,12 @@ def _estimate(
 _WIDTH = ("width", "n_bits", "precision", "datawidth")
 
 
-def estimate_intmac(values: Mapping[str, object]) -> ComponentCost:
+def estimate_integer_mac(values: Mapping[str, object]) -> ComponentCost:
     """Integer multiply-accumulate from ``technology`` and ``multiplier_width`` (or ``width``, ``datawidth``).
 
     Optional: ``adder_width`` (twice the multiplier's).
     """
-    attributes = Attributes("intmac", values)
+    attributes = Attributes("integer_mac", values)
     point = attributes.operating_point()
     bits = attributes.integer("multiplier_width", *_WIDTH)
     adder_bits = attributes.integer("adder_width", default=2 * bits)
@@ -173,52 +164,38 @@ def _float_width(attributes: Attributes) -> int:
     return bits
 
 
-def estimate_fpmac(values: Mapping[str, object]) -> ComponentCost:
+def estimate_float_mac(values: Mapping[str, object]) -> ComponentCost:
     """Floating-point multiply-accumulate from ``technology`` and optionally ``width`` (16 or 32)."""
-    attributes = Attributes("fpmac", values)
+    attributes = Attributes("float_mac", values)
     bits, point = _float_width(attributes), attributes.operating_point()
     return _estimate(circuit(FLOAT_MULTIPLY[bits], 1, point) + circuit(FLOAT_ADD[bits], 1, point), attributes)
 
 
-def estimate_fpadder(values: Mapping[str, object]) -> ComponentCost:
+def estimate_float_adder(values: Mapping[str, object]) -> ComponentCost:
     """Floating-point adder from ``technology`` and optionally ``width`` (16 or 32)."""
-    attributes = Attributes("fpadder", values)
+    attributes = Attributes("float_adder", values)
     return _estimate(circuit(FLOAT_ADD[_float_width(attributes)], 1, attributes.operating_point()), attributes, "add")
 
 
-def estimate_fpmultiplier(values: Mapping[str, object]) -> ComponentCost:
+def estimate_float_multiplier(values: Mapping[str, object]) -> ComponentCost:
     """Floating-point multiplier from ``technology`` and optionally ``width`` (16 or 32)."""
-    attributes = Attributes("fpmultiplier", values)
+    attributes = Attributes("float_multiplier", values)
     unit = circuit(FLOAT_MULTIPLY[_float_width(attributes)], 1, attributes.operating_point())
     return _estimate(unit, attributes, "multiply")
 
 
-def estimate_intadder(values: Mapping[str, object]) -> ComponentCost:
+def estimate_integer_adder(values: Mapping[str, object]) -> ComponentCost:
     """Integer adder (address generator) from ``technology`` and ``width`` or ``n_bits``."""
-    attributes = Attributes("intadder", values)
+    attributes = Attributes("integer_adder", values)
     unit = integer_adder(attributes.integer(*_WIDTH, least=0), attributes.operating_point())
     return _estimate(unit, attributes, "add")
 
 
-def estimate_intmultiplier(values: Mapping[str, object]) -> ComponentCost:
+def estimate_integer_multiplier(values: Mapping[str, object]) -> ComponentCost:
     """Integer multiplier from ``technology`` and ``width``, or ``width_a`` and ``width_b``."""
-    attributes = Attributes("intmultiplier", values)
+    attributes = Attributes("integer_multiplier", values)
     bits_a, bits_b = (attributes.integer(name, *_WIDTH) for name in ("width_a", "width_b"))
     return _estimate(integer_multiplier(bits_a, bits_b, attributes.operating_point()), attributes, "multiply")
-
-
-def estimate_comparator(values: Mapping[str, object]) -> ComponentCost:
-    """Comparator from ``technology`` and ``width`` or ``n_bits``."""
-    attributes = Attributes("comparator", values)
-    unit = circuit(COMPARE32, attributes.integer(*_WIDTH) / 32, attributes.operating_point())
-    return _estimate(unit, attributes, "compare")
-
-
-def estimate_counter(values: Mapping[str, object]) -> ComponentCost:
-    """Counter from ``technology`` and ``width`` or ``n_bits``."""
-    attributes = Attributes("counter", values)
-    unit = circuit(COUNT32, attributes.integer(*_WIDTH) / 32, attributes.operating_point())
-    return _estimate(unit, attributes, "count")
 
 
 def estimate_vector_alu(values: Mapping[str, object]) -> ComponentCost:

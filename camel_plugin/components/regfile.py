@@ -64,7 +64,7 @@ def area(bits: float, node_nm: float) -> float:
 
 def estimate(values: Mapping[str, object]) -> ComponentCost:
     """Register file from ``technology, width`` and optionally ``depth`` (1), ``row_bits, voltage, temperature``."""
-    attributes = Attributes("regfile", {"depth": 1, **values})
+    attributes = Attributes("logic_regfile", {"depth": 1, **values})
     geometry, point = Geometry.of(attributes), attributes.operating_point()
     read_J, write_J = access_energy(geometry, point)
     return estimate_of(
@@ -73,8 +73,3 @@ def estimate(values: Mapping[str, object]) -> ComponentCost:
         area(geometry.bits, point.node_nm),
         (*CONSTANTS, *attributes.assumed()),
     )
-
-
-def estimate_register(values: Mapping[str, object]) -> ComponentCost:
-    """A register as Aladdin has it: one bit, unless ``width`` says otherwise."""
-    return estimate({"width": 1, **values})

@@ -8,25 +8,34 @@ from pathlib import Path
 from camel_plugin.components.compound import estimate_component
 from camel_plugin.components.constant import ComponentCost
 from camel_plugin.components.retention import refresh_power
+from camel_plugin.errors import nearest
 from camel_plugin.files.specification import Source
 from camel_plugin.files.v04 import ert as ert_file
 from camel_plugin.files.v04.reader import Architecture, Component, read_architecture
-from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.problem import Problem
 
 _PRINTED = 1e-4
 """Accelergy prints six digits, and may have another version of the component models."""
+_FRONT_END: Mapping[str, object] = {"n_banks": 2}
+"""What Timeloop's front end adds to a storage that does not say so itself."""
 
 
 def read_machine(
-    sources: Sequence[Source], *, ert: Path | None = None, name: str | None = None, problem: Problem | None = None
+    sources: Sequence[Source],
+    *,
+    ert: Path | None = None,
+    fill_ert: bool = False,
+    name: str | None = None,
+    problem: Problem | None = None,
 ) -> Machine:
     """The machine that Timeloop v0.4 files describe.
 
     Args:
         sources: files, or (label, text) pairs; merged as Timeloop's front end merges them.
-        ert: energies in Accelergy's ERT.yaml form; the components in it are not estimated.
+        ert: energies in Accelergy's ERT.yaml form, which have all scales in them already; the components in it are
+            not estimated.
+        fill_ert: estimate what the table leaves out, and note it, instead of refusing the table.
         name: of the machine; by default that of the first file with an architecture.
         problem: see :func:`camel_plugin.files.v04.reader.read_architecture`.
 
@@ -34,7 +43,9 @@ def read_machine(
         SpecError: with file, line, field, value and the nearest valid name.
     """
     architecture = read_architecture(sources, problem)
-    resolver = _Resolver(architecture, ert_file.read_ert(ert) if ert else {})
+    tables = ert_file.read_ert(ert) if ert else {}
+    notes = _compared(architecture, tables, ert, fill=fill_ert) if ert else []
+    resolver = _Resolver(architecture, tables, notes)
     vector, machine = resolver.vector(), architecture.machine
     return replace(
         machine,
@@ -45,13 +56,39 @@ def read_machine(
     )
 
 
+def _compared(architecture: Architecture, tables: Mapping[str, ert_file.Row], ert: Path, *, fill: bool) -> list[str]:
+    """Notes on components without a row and rows without a component; without ``fill`` the first one is refused."""
+    fanouts = [node.name for node in architecture.machine.nodes if isinstance(node, Fanout)]
+    known = {*architecture.components, *fanouts, *(f"inter_{name}_spatial" for name in fanouts)}
+    notes = []
+    for name, component in architecture.components.items():
+        if name not in tables:
+            if not fill:
+                raise component.node.at(["name"]).error(
+                    f"the energy reference table {ert} has no row for this component",
+                    value=name,
+                    suggestion=nearest(name, sorted(tables.keys() - architecture.components.keys())),
+                )
+            notes.append(f"{name}: not in the energy reference table, so estimated here")
+    for name, row in tables.items():
+        if name not in known:
+            if not fill:
+                raise row.node.at(["name"]).error(
+                    "no component of the architecture has this name",
+                    value=name,
+                    suggestion=nearest(name, sorted(architecture.components)),
+                )
+            notes.append(f"row {name} of the energy reference table belongs to no component")
+    return notes
+
+
 class _Resolver:
     """Prices components and collects what their prices assume."""
 
-    def __init__(self, architecture: Architecture, ert: Mapping[str, tuple[ert_file.Table, YamlNode]]) -> None:
+    def __init__(self, architecture: Architecture, ert: Mapping[str, ert_file.Row], notes: Sequence[str]) -> None:
         self.architecture = architecture
         self.ert = ert
-        self.unconfirmed: list[str] = []
+        self.unconfirmed = list(notes)
 
     def vector(self) -> VectorUnit | None:
         """The vector unit."""
@@ -59,38 +96,44 @@ class _Resolver:
             return None
         component, lanes = self.architecture.vector
         cost = self._estimate(component, component.attributes)
-        return VectorUnit(lanes, ert_file.energy(cost.actions_J, ("compute",), component.node))
+        return VectorUnit(lanes, ert_file.energy(cost.actions_J, ("compute",), component.node), cost.rule)
 
     def unit(self, unit: Storage | Compute) -> Storage | Compute:
         """A storage or compute unit: the ERT's energies if it has the component, else those of the estimator."""
         component = self.architecture.components[unit.name]
-        in_ert = unit.name in self.ert
+        row = self.ert.get(unit.name)
         is_edram = isinstance(unit, Storage) and unit.technology == "edram"
         cost = None
-        if not in_ert or is_edram:
-            timed = {"global_cycle_seconds": component.cycle_s, **component.attributes}
+        if row is None or is_edram:
+            added = _FRONT_END if isinstance(unit, Storage) else {}
+            timed = {"global_cycle_seconds": component.cycle_s, **added, **component.attributes}
             cost = self._estimate(component, timed)
-        if in_ert:
-            table, place = self.ert[unit.name]
+        if row is not None:
+            table, place, source, scale = row.energies_J, row.node, f"ERT row {row.label}", 1.0
             leakage_J = table.get("leak", 0.0)
             if cost is not None:
                 leakage_J = self._without_refresh(leakage_J, cost, component, place)
         else:
             assert cost is not None
-            table, place, leakage_J = cost.actions_J, component.node, cost.leakage_W * component.cycle_s
+            table, place, source, scale = cost.actions_J, component.node, cost.rule, component.energy_scale
+            leakage_J = cost.leakage_W * component.cycle_s * scale
         area_m2 = cost.area_m2 * component.area_scale if cost else 0.0
 
         def energy_J(names: tuple[str, ...]) -> float:
-            return ert_file.energy(table, names, place) * component.energy_scale
+            return ert_file.energy(table, names, place) * scale
 
-        leakage_J *= component.energy_scale
         if not isinstance(unit, Storage):
             return replace(
-                unit, energy_J=energy_J(ert_file.COMPUTE), leakage_W=leakage_J / component.cycle_s, area_m2=area_m2
+                unit,
+                energy_J=energy_J(ert_file.COMPUTE),
+                leakage_W=leakage_J / component.cycle_s,
+                area_m2=area_m2,
+                energy_source=source,
             )
         read, write, update = (energy_J(names) for names in (ert_file.READ, ert_file.WRITE, ert_file.UPDATE))
         cells = cost.edram if cost and is_edram else None
-        return replace(unit, energy=StorageEnergy(read, write, update, leakage_J), area_m2=area_m2, edram=cells)
+        energies = StorageEnergy(read, write, update, leakage_J)
+        return replace(unit, energy=energies, area_m2=area_m2, edram=cells, energy_source=source)
 
     def _without_refresh(self, leak_J: float, cost: ComponentCost, component: Component, place: YamlNode) -> float:
         """The ``leak`` of an ERT without the worst-case refresh that our plug-in for Accelergy puts into it by default.

@@ -64,7 +64,7 @@ def estimate(values: Mapping[str, object]) -> ComponentCost:
     Optional: ``row_bits``, ``cluster_size``, ``voltage``, ``temperature``, ``design_rules`` (``logic`` or ``foundry``).
     ``n_banks`` is not used: Accelergy hands over 2 whatever the file says.
     """
-    attributes = Attributes("SRAM", values)
+    attributes = Attributes("logic_sram", values)
     geometry, point = Geometry.of(attributes), attributes.operating_point()
     read_J, write_J = access_energy(geometry, point)
     return estimate_of(

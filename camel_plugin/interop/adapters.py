@@ -36,9 +36,12 @@ OPTIONAL = {
         "cluster_size",
         "refresh_policy",
     ),
-    "regfile": ("depth", "row_bits", "temperature", "voltage"),
+    "logic_sram": ("row_bits", "cluster_size", "design_rules", "temperature", "voltage"),
+    "logic_regfile": ("depth", "row_bits", "temperature", "voltage"),
+    "packed_dram": ("type", "row_bits"),
     "bfp_mac": ("group", "mantissa_bits", "exponent_bits", "accumulator_bits", "temperature", "voltage"),
-    "intmac": ("multiplier_width", "adder_width", "width", "datawidth", "temperature", "voltage"),
+    "integer_mac": ("multiplier_width", "adder_width", "width", "datawidth", "temperature", "voltage"),
+    "float_mac": ("width", "datawidth", "temperature", "voltage"),
 }
 """Attributes that a component model understands beside those it needs."""
 

@@ -128,6 +128,7 @@ class Storage:
         area_m2: one instance.
         edram: its cells, eDRAM only.
         is_dram: True for off-chip memory.
+        energy_source: where its energies come from, in words: a row of an ERT, an estimator, a rule.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Storage:
     area_m2: float = 0.0
     edram: EdramCells | None = None
     is_dram: bool = False
+    energy_source: str = field(default="", compare=False)
 
     @property
     def block_words(self) -> float:
@@ -213,6 +215,7 @@ class Compute:
         energy_J: one multiply-accumulate.
         leakage_W: one instance; Timeloop ignores it, step totals do not.
         area_m2: one instance.
+        energy_source: where its energy comes from, as of a Storage.
     """
 
     name: str
@@ -220,6 +223,7 @@ class Compute:
     energy_J: float = 0.0
     leakage_W: float = 0.0
     area_m2: float = 0.0
+    energy_source: str = field(default="", compare=False)
 
 
 Node = Storage | Fanout | Compute
@@ -232,10 +236,12 @@ class VectorUnit:
     Attributes:
         lanes: element operations per cycle.
         energy_J: one element operation.
+        energy_source: where its energy comes from, as of a Storage.
     """
 
     lanes: int
     energy_J: float
+    energy_source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from camel_plugin.engine.timeloop import tools
 from camel_plugin.engine.timeloop.limits import limited_text
@@ -58,22 +59,31 @@ def with_accelergy_energies(machine: Machine) -> Machine:
     return replace(machine, nodes=tuple(_replaced(node, energies, machine.cycle_s) for node in machine.nodes))
 
 
-def _read(output: Path, machine: Machine) -> dict[str, tuple[ert_file.Table, YamlNode]]:
+@dataclass(frozen=True)
+class _Answer:
+    """What Accelergy says of a component, and which of its estimators say it."""
+
+    row: ert_file.Row
+    estimators: str
+
+
+def _read(output: Path, machine: Machine) -> dict[str, _Answer]:
     table, summary = output / "ERT.yaml", output / "ERT_summary_verbose.yaml"
     for file in (table, summary):
         # Accelergy exits well after some of its failures, and leaves empty files.
         if not file.is_file() or not file.read_text(encoding="utf-8").strip():
             raise EngineError(f"it exited well but wrote no {file.name}")
     answered = dict(_estimators(load_yaml(summary)))
-    energies = ert_file.read_ert(table)
+    rows, answers = ert_file.read_ert(table), {}
     for node in machine.nodes:
         if isinstance(node, Storage | Compute):
-            if node.name not in energies:
+            if node.name not in rows:
                 raise EngineError(f"it left {node.name} out")
             estimator = answered.get(node.name, "nobody known")
             if "dummy" in estimator.lower() or node.name not in answered:
                 raise EngineError(f"the energy of {node.name} comes from {estimator}, not from an estimator")
-    return energies
+            answers[node.name] = _Answer(rows[node.name], estimator)
+    return answers
 
 
 def _estimators(summary: YamlNode) -> Iterator[tuple[str, str]]:
@@ -84,16 +94,23 @@ def _estimators(summary: YamlNode) -> Iterator[tuple[str, str]]:
     """
     for table in summary.plain()["ERT_summary"]["table_summary"]:
         name = str(table["name"]).split("[", 1)[0].split(".")[-1]
-        used: list[object] = []
-        for each in table.get("primitive_estimation(s)") or []:
-            parts = each["subaction_estimations"] if "subaction_estimations" in each else each.values()
-            used += [part.get("estimator") for part in parts]
-        yield name, ", ".join(dict.fromkeys(map(str, used))) or "nobody"
+        used = [who for each in table.get("primitive_estimation(s)") or [] for who in _named(each)]
+        yield name, ", ".join(dict.fromkeys(used)) or "nobody"
 
 
-def _replaced(node: Node, energies: dict[str, tuple[ert_file.Table, YamlNode]], cycle_s: float) -> Node:
+def _named(estimation: Mapping[str, Any]) -> Iterator[str]:
+    """Estimators behind a primitive component, or behind one action of a compound one."""
+    parts = estimation.get("subaction_estimations")
+    for content in estimation.values() if parts is None else parts:
+        yield str(content.get("estimator"))
+
+
+def _replaced(node: Node, answers: Mapping[str, _Answer], cycle_s: float) -> Node:
+    if not isinstance(node, Storage | Compute):
+        return node
+    answer = answers[node.name]
+    table, place, source = answer.row.energies_J, answer.row.node, f"installed Accelergy ({answer.estimators})"
     if isinstance(node, Storage):
-        table, place = energies[node.name]
         leakage = node.energy.leakage_J_per_cycle if node.edram else table.get("leak", 0.0)
         return replace(
             node,
@@ -103,9 +120,11 @@ def _replaced(node: Node, energies: dict[str, tuple[ert_file.Table, YamlNode]], 
                 update_J=ert_file.energy(table, ert_file.UPDATE, place),
                 leakage_J_per_cycle=leakage,
             ),
+            energy_source=source,
         )
-    if isinstance(node, Compute):
-        table, place = energies[node.name]
-        leakage_W = table.get("leak", 0.0) / cycle_s
-        return replace(node, energy_J=ert_file.energy(table, ert_file.COMPUTE, place), leakage_W=leakage_W)
-    return node
+    return replace(
+        node,
+        energy_J=ert_file.energy(table, ert_file.COMPUTE, place),
+        leakage_W=table.get("leak", 0.0) / cycle_s,
+        energy_source=source,
+    )

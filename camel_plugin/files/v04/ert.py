@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,37 +17,54 @@ _PJ_EXPONENT = -12
 Table = Mapping[str, float]
 """Action -> energy in J (``leak``: J per cycle)."""
 
+
+@dataclass(frozen=True)
+class Row:
+    """What a table says of one component.
+
+    Attributes:
+        label: its name there, ``system.dram[1..1]``.
+        energies_J: by action.
+        node: where it stands.
+    """
+
+    label: str
+    energies_J: Table
+    node: YamlNode
+
+
 READ = ("random_read", "read")
 WRITE = ("random_fill", "random_write", "fill", "write")
 UPDATE = ("random_update", "update", *WRITE)
 COMPUTE = ("mac_random", "mult_random", "mac", "mult", "compute")
 
 
-def read_ert(path: Path) -> dict[str, tuple[Table, YamlNode]]:
-    """Tables of an ERT file by component name, ``system.dram[1..1]`` being ``dram``; each with its place in the file.
+def read_ert(path: Path) -> dict[str, Row]:
+    """Rows of an ERT file by component name, ``system.dram[1..1]`` being ``dram``.
 
     Raises:
         SpecError: not of this form, a negative energy, a component that stands twice.
     """
     tree = load_yaml(path)
     root = entries(tree, {"ERT", "ART"}, {"ERT"})["ERT"]
-    tables: dict[str, tuple[Table, YamlNode]] = {}
+    rows: dict[str, Row] = {}
     for node in items(entries(root, {"version", "tables"}, {"tables"})["tables"]):
         table = entries(
             node, {"name", "actions", "primitive_estimation(s)", "primitive_estimation"}, {"name", "actions"}
         )
-        name = re.sub(r"\[[^\]]*\]", "", text(table["name"])).split(".")[-1]
-        if name in tables:
+        label = text(table["name"])
+        name = re.sub(r"\[[^\]]*\]", "", label).split(".")[-1]
+        if name in rows:
             raise table["name"].error("this component stands in the table twice", value=name)
         energies = {}
         for each in items(table["actions"]):
             action = entries(each, {"name", "arguments", "energy"}, {"name", "energy"})
-            label = text(action["name"])
-            if label in energies:
-                raise each.error("this action stands in the table twice", value=label)
-            energies[label] = _scaled(number(action["energy"], minimum=0), _PJ_EXPONENT)
-        tables[name] = energies, node
-    return tables
+            verb = text(action["name"])
+            if verb in energies:
+                raise each.error("this action stands in the table twice", value=verb)
+            energies[verb] = _scaled(number(action["energy"], minimum=0), _PJ_EXPONENT)
+        rows[name] = Row(label, energies, node)
+    return rows
 
 
 def energy(table: Table, names: tuple[str, ...], node: YamlNode) -> float:

@@ -1,4 +1,4 @@
-"""Accelergy v0.4 estimators of ``edram``, ``regfile``, ``bfp_mac`` and ``intmac``: adapters over our components.
+"""Accelergy v0.4 estimators of the components that our machines are made of: adapters over our models.
 
 Accelergy loads this file by its path, from the folder of this package too where that is not installed, and takes the
 classes that are defined in it; it passes a component's attributes to ``__init__`` by name. In an architecture write
@@ -78,12 +78,28 @@ class Edram(_Memory, Estimator):  # type: ignore[misc]
         return refresh_J(self.estimate)
 
 
-class Regfile(_Memory, Estimator):  # type: ignore[misc]
-    """A register file: the machines here have some, and Accelergy's own plug-ins know compound ones only."""
+class LogicSram(_Memory, Estimator):  # type: ignore[misc]
+    """An SRAM in logic design rules."""
 
-    name = "regfile"
+    name = "logic_sram"
+    percent_accuracy_0_to_100 = 50
+    __init__ = Initializer(_Adapted._initialize, ("technology", "width", "depth"), OPTIONAL[name])
+
+
+class LogicRegfile(_Memory, Estimator):  # type: ignore[misc]
+    """A register file or scratchpad."""
+
+    name = "logic_regfile"
     percent_accuracy_0_to_100 = 50
     __init__ = Initializer(_Adapted._initialize, ("technology", "width"), OPTIONAL[name])
+
+
+class PackedDram(_Memory, Estimator):  # type: ignore[misc]
+    """DRAM whose access has more bits than its words."""
+
+    name = "packed_dram"
+    percent_accuracy_0_to_100 = 50
+    __init__ = Initializer(_Adapted._initialize, ("width",), OPTIONAL[name])
 
 
 class BfpMac(_Unit, Estimator):  # type: ignore[misc]
@@ -94,9 +110,17 @@ class BfpMac(_Unit, Estimator):  # type: ignore[misc]
     __init__ = Initializer(_Adapted._initialize, ("technology",), OPTIONAL[name])
 
 
-class IntMac(_Unit, Estimator):  # type: ignore[misc]
-    """An integer multiply-accumulate unit, which Accelergy's own plug-ins know as a compound one only."""
+class IntegerMac(_Unit, Estimator):  # type: ignore[misc]
+    """An integer multiply-accumulate unit."""
 
-    name = "intmac"
+    name = "integer_mac"
+    percent_accuracy_0_to_100 = 50
+    __init__ = Initializer(_Adapted._initialize, ("technology",), OPTIONAL[name])
+
+
+class FloatMac(_Unit, Estimator):  # type: ignore[misc]
+    """A floating-point multiply-accumulate unit."""
+
+    name = "float_mac"
     percent_accuracy_0_to_100 = 50
     __init__ = Initializer(_Adapted._initialize, ("technology",), OPTIONAL[name])

@@ -78,7 +78,7 @@ def test_camels_bank() -> None:
 
 
 def test_a_gain_cell_is_half_a_six_transistor_cell() -> None:
-    sram = estimate("SRAM", CAMEL)
+    sram = estimate("logic_sram", CAMEL)
     assert sram.area_m2 / edram().area_m2 == pytest.approx(2)
 
 
@@ -86,8 +86,8 @@ def test_camel_and_its_sram_baseline_have_the_same_memory_area() -> None:
     def area(kind: str, instances: int, kilobytes: int) -> float:
         return instances * estimate(kind, {**CAMEL, "depth": kilobytes * 8192 // 58}).area_m2
 
-    camel = area("edram", 12, 48) + area("SRAM", 6, 8)
-    baseline = area("SRAM", 6, 48) + area("SRAM", 2, 24)
+    camel = area("edram", 12, 48) + area("logic_sram", 6, 8)
+    baseline = area("logic_sram", 6, 48) + area("logic_sram", 2, 24)
     assert camel / baseline == pytest.approx(1, rel=2e-3)
 
 

@@ -204,7 +204,7 @@ def test_names_are_those_of_the_problem_where_there_is_one():
 def test_malformed_energy_tables(tmp_path, table, message):
     (tmp_path / "ERT.yaml").write_text(table)
     with pytest.raises(SpecError) as error:
-        read_machine([("arch.yaml", ARCH)], ert=tmp_path / "ERT.yaml")
+        read_machine([("arch.yaml", ARCH)], ert=tmp_path / "ERT.yaml", fill_ert=True)
     assert message in str(error.value)
     assert str(error.value).startswith(f"{tmp_path / 'ERT.yaml'}:1: ")
 

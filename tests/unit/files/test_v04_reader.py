@@ -198,7 +198,8 @@ def test_components_in_the_energy_table_are_not_estimated(tmp_path):
         "mac": {"mac_random": 7, "compute": 8, "leak": 9},
     }
     (tmp_path / "ERT.yaml").write_text(ert_text(table))
-    machine = read_machine([("a", ARCH.replace("class: regfile", "class: storage"))], ert=tmp_path / "ERT.yaml")
+    arch = ARCH.replace("class: regfile", "class: storage")
+    machine = read_machine([("a", arch)], ert=tmp_path / "ERT.yaml", fill_ert=True)
     assert machine.storage("dram").energy == StorageEnergy(1e-12, 2e-12, 3e-12, 4e-12)
     assert machine.storage("wreg").energy == StorageEnergy(5e-12, 6e-12, 6e-12, 0)
     assert machine.storage("glb").energy.read_J == 8e-12
@@ -207,7 +208,7 @@ def test_components_in_the_energy_table_are_not_estimated(tmp_path):
 
 def test_an_edram_keeps_its_refresh_beside_a_table(tmp_path):
     (tmp_path / "ERT.yaml").write_text(ert_text({"glb": {"read": 1, "write": 2, "update": 3, "leak": 4}}))
-    glb = read_machine([("a", ARCH)], ert=tmp_path / "ERT.yaml").storage("glb")
+    glb = read_machine([("a", ARCH)], ert=tmp_path / "ERT.yaml", fill_ert=True).storage("glb")
     assert glb.energy.read_J == 1e-12
     assert glb.edram is not None
 

@@ -30,7 +30,7 @@ architecture:
     subclass: pair
     spatial: {meshX: 3}
     attributes: {width: 2 * 16, datawidth: 16, depth: 8}
-  - !Component {name: mac, class: intmac, attributes: {datawidth: 16}}
+  - !Component {name: mac, class: intmac, attributes: {width: 16}}
 """
 
 

@@ -101,9 +101,12 @@ def test_the_components_are_found_with_their_actions(plug_ins: dict[str, type]) 
     }
     assert actions == {
         "edram": {"read", "write", "update", "refresh"},
-        "regfile": {"read", "write", "update"},
+        "logic_sram": {"read", "write", "update"},
+        "logic_regfile": {"read", "write", "update"},
+        "packed_dram": {"read", "write", "update"},
         "bfp_mac": {"compute"},
-        "intmac": {"compute"},
+        "integer_mac": {"compute"},
+        "float_mac": {"compute"},
     }
     assert all(0 < member.percent_accuracy_0_to_100 < 100 for member in plug_ins.values())
 
@@ -186,9 +189,12 @@ def test_retention_time_may_be_given(plug_ins: dict[str, type]) -> None:
     assert short == pytest.approx(10 * long)
 
 
-def test_regfile_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
-    given = {"technology": "16nm", "width": 54, "row_bits": 58, "depth": 4, "temperature": 100.0}
-    plug_in, component = call_matching(plug_ins["regfile"], given), estimate("regfile", given)
+MEMORY = {"technology": "16nm", "width": 54, "row_bits": 58, "depth": 4, "temperature": 100.0}
+
+
+@pytest.mark.parametrize("name", ["logic_sram", "logic_regfile", "packed_dram"])
+def test_a_memory_says_what_the_component_says(plug_ins: dict[str, type], name: str) -> None:
+    plug_in, component = call_matching(plug_ins[name], MEMORY), estimate(name, MEMORY)
     assert (plug_in.read(), plug_in.write()) == (component.actions_J["read"], component.actions_J["write"])
     assert plug_in.update() == component.actions_J["update"]
     assert plug_in.leak(2e-9) == pytest.approx(component.leakage_W * 2e-9)
@@ -203,9 +209,15 @@ def test_bfp_mac_says_what_the_component_says(plug_ins: dict[str, type]) -> None
     assert plug_in.get_area() == component.area_m2
 
 
-def test_intmac_says_what_the_component_says(plug_ins: dict[str, type]) -> None:
-    given = {"technology": "65nm", "multiplier_width": 16, "adder_width": 32}
-    plug_in, component = call_matching(plug_ins["intmac"], given), estimate("intmac", given)
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("integer_mac", {"technology": "65nm", "multiplier_width": 16, "adder_width": 32}),
+        ("float_mac", {"technology": "65nm", "width": 32}),
+    ],
+)
+def test_a_mac_says_what_the_component_says(plug_ins: dict[str, type], name: str, given: dict[str, object]) -> None:
+    plug_in, component = call_matching(plug_ins[name], given), estimate(name, given)
     assert plug_in.compute() == component.actions_J["compute"]
     assert plug_in.leak(2e-9) == pytest.approx(component.leakage_W * 2e-9)
     assert plug_in.get_area() == component.area_m2
