@@ -18,7 +18,14 @@ from camel_plugin.interop.accelergy.architecture import write_accelergy
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "tests" / "recorded" / "accelergy-camel.tar.xz"
-OURS = {"act_edram": "Edram", "oreg": "Regfile", "wreg": "Regfile", "mac": "BfpMac"}
+OURS = {
+    "dram": "PackedDram",
+    "act_edram": "Edram",
+    "w_sram": "LogicSram",
+    "oreg": "LogicRegfile",
+    "wreg": "LogicRegfile",
+    "mac": "BfpMac",
+}
 CAMEL = load_machine("camel")
 
 

@@ -15,8 +15,8 @@ MEMORY = {"technology": "16nm", "width": 64, "depth": 1024}
 LOGIC = {"technology": "16nm", "width": 16}
 FLOAT = {"technology": "45nm", "exponent": 8, "mantissa": 23}
 NEEDS: dict[str, dict[str, object]] = {
-    **{kind: MEMORY for kind in ("edram", "logic_sram", "SRAM", "smartbuffer_SRAM", "smartbuffer_RF", "regfile")},
-    **{kind: FLOAT for kind in ("fpadder", "fpmultiplier", "fpmac")},
+    **dict.fromkeys(("edram", "logic_sram", "SRAM", "smartbuffer_SRAM", "smartbuffer_RF", "regfile"), MEMORY),
+    **dict.fromkeys(("fpadder", "fpmultiplier", "fpmac"), FLOAT),
     "crossbar": {**LOGIC, "n_inputs": 2, "n_outputs": 4},
 }
 ATTRIBUTES: dict[str, dict[str, object]] = {
