@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camel_plugin.components import edram, mac, regfile, retention, scaling, sram
+from camel_plugin.components.accelergy import library
 from camel_plugin.components.accelergy.cacti import ENERGY_PER_BIT
 from camel_plugin.components.catalogue import estimate
 from camel_plugin.components.constant import Constant
@@ -254,6 +255,8 @@ def constants() -> list[Constant]:
         *regfile.CONSTANTS,
         *mac.CONSTANTS,
         *ENERGY_PER_BIT.values(),
+        # A register that leaks nothing has no figure for it.
+        *(each for entry in library.ENTRIES for each in (entry.energy, entry.leakage, entry.area) if each.value),
     ]
 
 

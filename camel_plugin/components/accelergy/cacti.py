@@ -126,7 +126,9 @@ def array(organisation: Organisation, width: float, depth: float) -> Figures:
         parts[-1] = (parts[-1][0], math.log2(organisation.ports) / math.log2(ports))
     for part, times in parts:
         if part != Organisation(node_nm):
-            factors = _interpolated(_factors(part), width, max(depth, _LEAST_DEPTH * part.banks))
+            # At the same depth of a bank.
+            rows = max(depth / organisation.banks, _LEAST_DEPTH) * part.banks
+            factors = _interpolated(_factors(part), width, rows)
             logarithms = tuple(a + times * b for a, b in zip(logarithms, factors, strict=True))
     return tuple(map(math.exp, logarithms))
 

@@ -80,3 +80,14 @@ def test_beyond_the_table_it_is_said(changed, named):
     (note,) = outside.unconfirmed
     assert note == f"CACTI's figures continued beyond the recorded table: {named}"
     assert outside.area_m2 > inside.area_m2
+
+
+def test_instances_multiply_leakage_and_area_only():
+    for kind, attributes in (
+        ("SRAM", {"technology": "45nm", "width": 64, "depth": 1024}),
+        ("intadder", {"technology": "45nm", "width": 8}),
+        ("smartbuffer_RF", {"technology": "45nm", "width": 16, "depth": 12}),
+    ):
+        one, three = estimate(kind, attributes), estimate(kind, {**attributes, "n_instances": 3})
+        assert three.actions_J == one.actions_J
+        assert (three.leakage_W, three.area_m2) == pytest.approx((3 * one.leakage_W, 3 * one.area_m2))

@@ -131,3 +131,20 @@ def test_a_class_is_defined_once():
     with pytest.raises(SpecError, match=r"b.yaml:4.*defined already in a.yaml:4"):
         read_machine([("a.yaml", CLASSES), ("b.yaml", CLASSES.replace("0.5}", "0.6}")), ("arch.yaml", ARCH)])
     assert read_machine([("a.yaml", CLASSES), ("b.yaml", CLASSES), ("arch.yaml", ARCH)])
+
+
+def test_instances_go_down_to_the_parts(monkeypatch):
+    """Accelergy multiplies leakage and area of every part by ``n_instances``, and hands that down."""
+    seen = []
+
+    def watched(kind, attributes):
+        seen.append((kind, attributes.get("n_instances")))
+        return fake_estimate(kind, attributes)
+
+    monkeypatch.setattr(components, "estimate", watched)
+    arch = ARCH.replace(
+        "{depth: 16, width: 24, datawidth: 24}", "{depth: 16, width: 24, datawidth: 24, n_instances: 3}"
+    )
+    read_machine([("arch.yaml", arch), ("components.yaml", CLASSES)])
+    assert ("regfile", 3) in seen
+    assert ("adder", 3) in seen

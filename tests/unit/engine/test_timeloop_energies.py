@@ -100,6 +100,25 @@ def test_their_energies_replace_ours(folder):
     assert not list((folder / "jobs").iterdir())
 
 
+def test_who_said_them_is_named(folder):
+    file = folder / "good" / "ERT_summary_verbose.yaml"
+    compound = """\
+  - name: chip.w_sram[1..1]
+    primitive_estimation(s):
+    - action_name: read
+      energy: 1.0
+      subaction_estimations:
+      - {subcomponent_name: storage, estimator: CactiSRAM}
+      - {subcomponent_name: "address_generators[1]", estimator: Aladdin_table}
+    - {action_name: write, energy: 1.0, subaction_estimations: [{subcomponent_name: storage, estimator: CactiSRAM}]}
+"""
+    file.write_text(re.sub(r"  - name: chip.w_sram.*\n.*\n.*\n", compound, file.read_text()))
+    machine = with_accelergy_energies(CAMEL)
+    assert machine.storage("w_sram").energy_source == "installed Accelergy (CactiSRAM, Aladdin_table)"
+    assert machine.storage("act_edram").energy_source == "installed Accelergy (Edram)"
+    assert machine.compute.energy_source == "installed Accelergy (BfpMac)"
+
+
 def test_accelergy_missing_on_path(folder):
     (folder / "bin" / "accelergy").unlink()
     with pytest.raises(EngineError, match=r"accelergy is not on PATH; the container .*camel doctor"):
