@@ -26,7 +26,7 @@ WHOLE_WIDTHS = (32, 64, 128, 256, 512)
 DEPTHS = tuple(round(64 * 2 ** (quarter / 4) / 2) * 2 for quarter in range(41))
 THIRDS = tuple(96 * 2**octave for octave in range(10))
 WIDTHS = (*(octave * part // 4 for octave in WHOLE_WIDTHS[:-1] for part in (4, 5, 6, 7)), WHOLE_WIDTHS[-1])
-SHAPES = ((2, 1), (4, 1), (8, 1), (16, 1), (32, 1), (1, 2), (2, 2))
+SHAPES = tuple((banks, ports) for ports in (1, 2) for banks in (1, 2, 4, 8, 16, 32) if banks * ports > 1)
 """Banks and ports, recorded at whole octaves; one bank with one port is recorded at every width and depth."""
 COLUMNS = (
     (" Dynamic read energy (nJ)", 1e-9),

@@ -10,7 +10,7 @@ import csv
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -115,21 +115,16 @@ def array(organisation: Organisation, width: float, depth: float) -> Figures:
     """QUANTITIES of an SRAM that CACTI can build, from the table; beyond its ends the last slopes go on."""
     node_nm = organisation.node_nm
     logarithms = _interpolated(table()[Organisation(node_nm)], width, depth / organisation.banks)
-    recorded = [each for each in table() if each.node_nm == node_nm]
-    banks = min(organisation.banks, max(each.banks for each in recorded))
-    ports = min(organisation.ports, max(each.ports for each in recorded))
-    if Organisation(node_nm, banks, ports) in table():
-        parts = [(Organisation(node_nm, banks, ports), 1.0)]
-    else:
-        parts = [(Organisation(node_nm, banks), 1.0), (Organisation(node_nm, 1, ports), 1.0)]
-    if ports > 1:
-        parts[-1] = (parts[-1][0], math.log2(organisation.ports) / math.log2(ports))
-    for part, times in parts:
-        if part != Organisation(node_nm):
-            # At the same depth of a bank.
-            rows = max(depth / organisation.banks, _LEAST_DEPTH) * part.banks
-            factors = _interpolated(_factors(part), width, rows)
-            logarithms = tuple(a + times * b for a, b in zip(logarithms, factors, strict=True))
+    most = max(each.banks for each in table())
+    whole = Organisation(node_nm, min(organisation.banks, most), organisation.ports)
+    # More ports than recorded: a power of their number.
+    apart = {replace(whole, ports=1): 1.0, Organisation(node_nm, 1, 2): math.log2(organisation.ports)}
+    parts = {whole: 1.0} if whole in table() else apart
+    for part, times in parts.items():
+        # At the same depth of a bank.
+        rows = max(depth / organisation.banks, _LEAST_DEPTH) * part.banks
+        factors = _interpolated(_factors(part), width, rows)
+        logarithms = tuple(a + times * b for a, b in zip(logarithms, factors, strict=True))
     return tuple(map(math.exp, logarithms))
 
 
