@@ -12,6 +12,7 @@ from camel_plugin.errors import nearest
 from camel_plugin.files.specification import Source
 from camel_plugin.files.v04 import ert as ert_file
 from camel_plugin.files.v04.reader import Architecture, Component, read_architecture
+from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage, StorageEnergy, VectorUnit
 from camel_plugin.spec.problem import Problem
 

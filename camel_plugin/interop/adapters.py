@@ -9,15 +9,18 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
-from camel_plugin.components import ComponentCost, edram, mac, refresh_power, regfile
+from camel_plugin.components import ComponentCost, dram, edram, mac, refresh_power, regfile, sram
 from camel_plugin.components.catalogue import Model
 from camel_plugin.errors import SpecError, nearest
 
 MODELS: Mapping[str, Model] = {
     "edram": edram.estimate,
-    "regfile": regfile.estimate,
+    "logic_sram": sram.estimate,
+    "logic_regfile": regfile.estimate,
+    "packed_dram": dram.estimate,
     "bfp_mac": mac.estimate_bfp_mac,
-    "intmac": mac.estimate_intmac,
+    "integer_mac": mac.estimate_integer_mac,
+    "float_mac": mac.estimate_float_mac,
 }
 """Not looked up among the registered ones: where this package is only on the path of imports there are none."""
 

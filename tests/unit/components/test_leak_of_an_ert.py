@@ -15,7 +15,7 @@ architecture:
   - !Container {name: chip, attributes: {technology: "16nm", temperature: 100, global_cycle_seconds: 2e-9}}
   - !Component {name: dram, class: DRAM, attributes: {type: "LPDDR4", width: 54, datawidth: 6}}
   - !Component {name: buffer, class: storage, subclass: edram, attributes: {depth: 1024, width: 54, datawidth: 6%s}}
-  - !Component {name: mac, class: intmac, attributes: {datawidth: 16}}
+  - !Component {name: mac, class: intmac, attributes: {width: 16}}
 """
 ERT = """
 ERT:
@@ -35,7 +35,7 @@ NOTE = "buffer: leak of the ERT, taken to hold no refresh"
 
 def resolved(tmp_path, leak_pJ: float, policy: str):
     (tmp_path / "ERT.yaml").write_text(ERT % f"{leak_pJ:.6g}")
-    return read_machine([("arch.yaml", MACHINE % policy)], ert=tmp_path / "ERT.yaml", name="small")
+    return read_machine([("arch.yaml", MACHINE % policy)], ert=tmp_path / "ERT.yaml", name="small", fill_ert=True)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ architecture:
   nodes:
   - !Container {name: chip, attributes: {technology: "16nm", global_cycle_seconds: 2e-9}}
   - !Component {name: a, class: storage, subclass: edram, attributes: {depth: 8, width: 8, datawidth: 8%s}}
-  - !Component {name: mac, class: intmac, attributes: {datawidth: 16}}
+  - !Component {name: mac, class: intmac, attributes: {width: 16}}
 """
 
 

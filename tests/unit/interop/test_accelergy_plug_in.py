@@ -242,8 +242,9 @@ import importlib.util, sys
 spec = importlib.util.spec_from_file_location("python_plug_in0", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-print(module.Edram(technology="16nm", width=54, depth=6780).read(), module.Regfile(technology="16nm", width=8).read())
-print(module.BfpMac(technology="16nm").compute(), module.IntMac(technology="16nm", width=8).compute())
+print(module.Edram(technology="16nm", width=54, depth=6780).read())
+print(module.LogicRegfile(technology="16nm", width=8).read())
+print(module.BfpMac(technology="16nm").compute(), module.IntegerMac(technology="16nm", width=8).compute())
 """
 INTERFACE = """
 class Estimator: logger = __import__("logging").getLogger()
@@ -261,9 +262,9 @@ def test_the_file_alone_where_the_package_is_not_installed(tmp_path: Path) -> No
     )  # fmt: skip
     costs = [
         estimate("edram", {"technology": "16nm", "width": 54, "depth": 6780}).actions_J["read"],
-        estimate("regfile", {"technology": "16nm", "width": 8}).actions_J["read"],
+        estimate("logic_regfile", {"technology": "16nm", "width": 8}).actions_J["read"],
         estimate("bfp_mac", {"technology": "16nm"}).actions_J["compute"],
-        estimate("intmac", {"technology": "16nm", "width": 8}).actions_J["compute"],
+        estimate("integer_mac", {"technology": "16nm", "width": 8}).actions_J["compute"],
     ]
     assert [float(each) for each in ran.stdout.split()] == costs
 
