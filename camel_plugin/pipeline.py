@@ -24,16 +24,17 @@ from camel_plugin.spec.step import Step
 from camel_plugin.workload.load import Input, load_network
 
 
-def evaluate(arch: str, net: str, **choices: object) -> StepResult:
+def evaluate(arch: str | Path, net: str, **choices: object) -> StepResult:
     """Cost of one training step of ``net`` on ``arch``; keyword arguments and errors as in :func:`compare`."""
     return compare([arch], net, **choices)  # type: ignore[arg-type]
 
 
 def compare(
-    archs: Sequence[str],
+    archs: Sequence[str | Path],
     net: str,
     *,
     overrides: Mapping[str, str | float] | None = None,
+    jinja: Mapping[str, object] | None = None,
     input: Input | None = None,
     training: Mapping[str, object] | None = None,
     plan: Path | str | None = None,
@@ -48,6 +49,7 @@ def compare(
         archs: machines, by name, machine file or Timeloop v0.4 files.
         net: network, by name, network file or ``package.module:factory``.
         overrides: parameters of the FIRST machine, name -> number or text.
+        jinja: values of the names that Jinja2 templates in Timeloop files use.
         input: shape of one sample, in place of the network file's, see :func:`load_network`.
         training: fields of the recipe in place of the network file's, name -> value or text.
         plan: file of a plan of the first machine, in place of an order: its tree, homes and mappings are taken as they
@@ -69,7 +71,9 @@ def compare(
     given = read_plan(plan) if plan is not None else None
     if given is not None:
         recipe = with_plan(given, settings, recipe)
-    machines = [_machine(arch, settings, {} if position else overrides) for position, arch in enumerate(archs)]
+    machines = [
+        _machine(arch, settings, {} if position else overrides, jinja or {}) for position, arch in enumerate(archs)
+    ]
     network = load_network(net, input=input, training=training, **recipe)  # type: ignore[arg-type]
 
     @once
@@ -101,6 +105,8 @@ def compare(
     return replace(first, baselines=tuple(baselines))
 
 
-def _machine(arch: str, settings: Settings, overrides: Mapping[str, str | float] | None) -> Machine:
-    machine = load_machine(arch, overrides, temperature_C=settings.temperature_C)
+def _machine(
+    arch: str | Path, settings: Settings, overrides: Mapping[str, str | float] | None, jinja: Mapping[str, object]
+) -> Machine:
+    machine = load_machine(arch, overrides, temperature_C=settings.temperature_C, values=jinja)
     return with_accelergy_energies(machine) if settings.energies is Energies.ACCELERGY else machine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
-from camel_plugin.cli.options import ObjectiveOption, Pad, Refresh
+from camel_plugin.cli.options import Jinja, ObjectiveOption, Pad, Refresh, parse_values
 from camel_plugin.spec.objective import Objective
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for mappin
 
 def map_command(
     arch: ArchFiles,
-    problem: ProblemFiles,
+    problem: ProblemFiles = None,
+    jinja: Jinja = None,
     ert: ErtFile = None,
     objective: ObjectiveOption = Objective.EDP,
     refresh: Refresh = "lifetime",
@@ -42,7 +43,7 @@ def map_command(
     from rich.console import Console
 
     from camel_plugin.cli.json_output import infeasible_as_json, print_json
-    from camel_plugin.cli.model import arch_sources, print_evaluation
+    from camel_plugin.cli.model import arch_sources, file_sources, print_evaluation
     from camel_plugin.components.resolve import read_machine
     from camel_plugin.engine.native import NativeEngine
     from camel_plugin.engine.padded import map_padded
@@ -52,8 +53,10 @@ def map_command(
     from camel_plugin.spec.refresh import load_policy
     from camel_plugin.spec.task import Task
 
-    layer = read_problem(problem)
-    machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
+    values = parse_values(jinja)
+    sources = arch_sources(arch)
+    layer = read_problem(file_sources(problem) or sources, values)
+    machine = read_machine(sources, ert=ert, problem=layer, values=values)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     errors = Console(stderr=True)
     searching = errors.status("searching (Ctrl-C stops with the best so far)")

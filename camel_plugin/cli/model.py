@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from camel_plugin.cli.options import Refresh
+from camel_plugin.cli import options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from camel_plugin.files.specification import Source
+    from camel_plugin.files.sources import Source
     from camel_plugin.spec.evaluation import Evaluation
 
 ArchFiles = Annotated[
-    list[Path],
-    typer.Option("--arch", metavar="FILE", help="Timeloop v0.4 architecture and its components; repeatable."),
+    list[str],
+    typer.Option(
+        "--arch",
+        metavar="FILE",
+        help="Timeloop v0.4 architecture and what belongs to it (files, folders, patterns), or a machine of "
+        "`camel list`; repeatable.",
+    ),
 ]
 ProblemFiles = Annotated[
-    list[Path], typer.Option("--problem", metavar="FILE", help="Timeloop v0.4 problem; repeatable.")
+    list[str] | None,
+    typer.Option("--problem", metavar="FILE", help="Timeloop v0.4 problem, if --arch holds none; repeatable."),
 ]
 MappingFiles = Annotated[
-    list[Path], typer.Option("--mapping", metavar="FILE", help="Timeloop v0.4 mapping; repeatable.")
+    list[str] | None,
+    typer.Option("--mapping", metavar="FILE", help="Timeloop v0.4 mapping, if --arch holds none; repeatable."),
 ]
 ErtFile = Annotated[
     Path | None,
@@ -50,11 +57,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 
 def model_command(
     arch: ArchFiles,
-    problem: ProblemFiles,
-    mapping: MappingFiles,
+    problem: ProblemFiles = None,
+    mapping: MappingFiles = None,
+    jinja: options.Jinja = None,
     ert: ErtFile = None,
     without: Without = None,
-    refresh: Refresh = "lifetime",
+    refresh: options.Refresh = "lifetime",
     as_json: AsJson = False,
 ) -> None:
     """Cycles, accesses and energy of a given mapping, on any Timeloop v0.4 files.
@@ -70,11 +78,13 @@ def model_command(
     from camel_plugin.spec.refresh import load_policy
     from camel_plugin.spec.task import Task
 
-    layer = read_problem(problem)
-    machine = read_machine(arch_sources(arch), ert=ert, problem=layer)
+    values = options.parse_values(jinja)
+    sources = arch_sources(arch)
+    layer = read_problem(file_sources(problem) or sources, values)
+    machine = read_machine(sources, ert=ert, problem=layer, values=values)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
-    result = evaluate(task, read_mapping(mapping, machine, layer), rules)
+    result = evaluate(task, read_mapping(file_sources(mapping) or sources, machine, layer, values), rules)
     if as_json:
         print_json(evaluation_json(result))
         return
@@ -83,22 +93,18 @@ def model_command(
     print_evaluation(result, Console(), machine.unconfirmed if ert is None else ())
 
 
-def arch_sources(paths: Sequence[Path]) -> list[Source]:
-    """Timeloop files as they are, the YAML files of a folder, and machine files or registered machines rendered."""
-    from camel_plugin.components.machines import render_machine
-    from camel_plugin.files.machine_file import is_machine_file
-    from camel_plugin.files.yaml_source import load_yaml
+def arch_sources(given: Sequence[str]) -> list[Source]:
+    """All that ``--arch`` names."""
+    from camel_plugin.components.machines import machine_sources
 
-    sources: list[Source] = []
-    for path in paths:
-        if path.is_dir():
-            sources += sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
-        elif path.exists() or path.suffix:
-            rendered = is_machine_file(load_yaml(path))
-            sources.append((f"{path} (rendered)", render_machine(str(path))) if rendered else path)
-        else:
-            sources.append((f"{path} (rendered)", render_machine(str(path))))
-    return sources
+    return [source for each in given for source in machine_sources(each)]
+
+
+def file_sources(given: Sequence[str] | None) -> list[Source]:
+    """All files that an option names."""
+    from camel_plugin.files.sources import expand
+
+    return [file for each in given or () for file in expand(each)]
 
 
 def evaluation_json(result: Evaluation) -> dict[str, object]:

@@ -12,11 +12,21 @@ from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.recipe import Schedule
 from camel_plugin.spec.settings import Energies, Order
 
-Arch = Annotated[str, typer.Option(help="Machine: a name of `camel list`, a machine file, or Timeloop v0.4 files.")]
+Arch = Annotated[
+    str,
+    typer.Option(
+        help="Machine: a name of `camel list`, a machine file, or Timeloop v0.4 files (a file, a pattern, a folder, or "
+        "several joined by commas)."
+    ),
+]
 Net = Annotated[str, typer.Option(help="Network: a name of `camel list`, a network file, or package.module:factory.")]
 MaybeNet = Annotated[str | None, typer.Option("--net", help="Network whose problems are written too.")]
 Baselines = Annotated[list[str] | None, typer.Option("--baseline", help="Machine to compare with; repeatable.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Machine parameter.")]
+Jinja = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Value for the Jinja2 templates in Timeloop files; repeatable."),
+]
 Training = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,6 +96,17 @@ def parse_settings(settings: Sequence[str] | None, option: str = "--set") -> dic
             raise InputError(f"{key} is set twice", field=option, value=entry, suggestion="give it once")
         parsed[key] = value
     return parsed
+
+
+def parse_values(texts: Sequence[str] | None, option: str = "--jinja") -> dict[str, object]:
+    """``KEY=VALUE`` strings as a dict, each value read as YAML: ``4`` is a number, ``true`` a truth value.
+
+    Raises:
+        InputError: as :func:`parse_settings`, or a value is broken YAML.
+    """
+    from camel_plugin.files.yaml_source import load_yaml_text
+
+    return {key: load_yaml_text(text, option).plain() for key, text in parse_settings(texts, option).items()}
 
 
 def parse_input(texts: Sequence[str] | None) -> tuple[int, ...] | InputTensor | dict[str, InputTensor] | None:

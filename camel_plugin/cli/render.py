@@ -9,6 +9,7 @@ def render_command(
     arch: options.Arch,
     net: options.MaybeNet = None,
     settings: options.Settings = None,
+    jinja: options.Jinja = None,
     temperature: options.Temperature = None,
     input: options.Input = None,
     batch: options.Batch = None,
@@ -30,7 +31,9 @@ def render_command(
     from camel_plugin.spec.refresh import LifetimeRefresh
     from camel_plugin.workload.load import load_network
 
-    machine = load_machine(arch, options.parse_settings(settings), temperature_C=temperature)
+    machine = load_machine(
+        arch, options.parse_settings(settings), temperature_C=temperature, values=options.parse_values(jinja)
+    )
     if out is None:
         if net is not None:
             raise InputError("problems are files", field="--net", value=net, suggestion="say where with --out DIR")

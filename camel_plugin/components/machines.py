@@ -7,32 +7,46 @@ from pathlib import Path
 from camel_plugin import resources
 from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import InputError, SpecError
-from camel_plugin.files.machine_file import MachineFile, is_machine_file, read_machine_file
+from camel_plugin.files.machine_file import MachineFile, read_machine_file
 from camel_plugin.files.parameters import Parameter
 from camel_plugin.files.render import render
-from camel_plugin.files.yaml_source import load_yaml
+from camel_plugin.files.sources import NO_VALUES, Source, Values, expand, is_file_name, top_keys
+from camel_plugin.files.specification import is_specification
 from camel_plugin.spec.machine import Machine
 
-__all__ = ["Machine", "MachineFile", "Parameter", "load_machine", "load_machine_file", "render_machine"]
+__all__ = [
+    "Machine",
+    "MachineFile",
+    "Parameter",
+    "load_machine",
+    "load_machine_file",
+    "machine_sources",
+    "render_machine",
+]
 
 
 def load_machine(
-    name_or_path: str, overrides: Mapping[str, str | float] | None = None, *, temperature_C: float | None = None
+    name_or_path: str | Path,
+    overrides: Mapping[str, str | float] | None = None,
+    *,
+    temperature_C: float | None = None,
+    values: Values = NO_VALUES,
 ) -> Machine:
     """A machine, ready to be mapped on.
 
     Args:
         name_or_path: name of a registered machine (``camel``), path of a machine file, or ordinary Timeloop v0.4
-            files: one path, a folder, or several paths joined by commas.
+            files: what :func:`camel_plugin.files.sources.expand` takes.
         overrides: parameter name -> number or text of a YAML scalar; machine files only.
         temperature_C: replaces the machine's ``temperature``, in degrees Celsius; machine files only.
+        values: of the names that Jinja2 templates in Timeloop files use.
 
     Raises:
         SpecError: the files are wrong, or parameters are given for files that have none.
         UnknownNameError: no such machine, parameter, field or component.
     """
     given = _overrides(overrides, temperature_C)
-    files = _timeloop_files(name_or_path)
+    files = _timeloop_files(str(name_or_path))
     if files is None:
         machine_file = load_machine_file(name_or_path, given)
         text = render(machine_file)
@@ -47,25 +61,34 @@ def load_machine(
     if given:
         raise SpecError(
             "a Timeloop v0.4 file has no parameters to set",
-            file=name_or_path,
+            file=str(name_or_path),
             value=", ".join(given),
             suggestion="change the file, or make a template and a machine file of it",
         )
-    return read_machine(files)
+    return read_machine(files, values=values)
 
 
-def load_machine_file(name_or_path: str, overrides: Mapping[str, str | float] | None = None) -> MachineFile:
+def load_machine_file(name_or_path: str | Path, overrides: Mapping[str, str | float] | None = None) -> MachineFile:
     """The parameters and the template behind a machine; arguments and errors as in :func:`load_machine`."""
-    return read_machine_file(resources.find("arch_specs", name_or_path), overrides)
+    return read_machine_file(resources.find("arch_specs", str(name_or_path)), overrides)
 
 
-def render_machine(
-    name_or_path: str, overrides: Mapping[str, str | float] | None = None, *, temperature_C: float | None = None
-) -> str:
-    """Timeloop v0.4 text of a machine; arguments and errors as in :func:`load_machine`."""
-    if _timeloop_files(name_or_path) is not None:
-        return load_machine(name_or_path, overrides, temperature_C=temperature_C).yaml
-    return render(load_machine_file(name_or_path, _overrides(overrides, temperature_C)))
+def render_machine(name_or_path: str | Path, overrides: Mapping[str, str | float] | None = None) -> str:
+    """Timeloop v0.4 text of a machine file; arguments and errors as in :func:`load_machine`."""
+    return render(load_machine_file(name_or_path, overrides))
+
+
+def machine_sources(name_or_path: str | Path) -> list[Source]:
+    """Timeloop v0.4 files as they lie, a machine file or a registered machine as it is rendered.
+
+    Raises:
+        SpecError: the files are wrong.
+        UnknownNameError: no such machine.
+    """
+    files = _timeloop_files(str(name_or_path))
+    if files is not None:
+        return list(files)
+    return [(f"{name_or_path} (rendered)", render_machine(name_or_path))]
 
 
 def _blamed(error: InputError, machine_file: MachineFile) -> InputError:
@@ -96,18 +119,9 @@ def _overrides(overrides: Mapping[str, str | float] | None, temperature_C: float
 
 
 def _timeloop_files(name_or_path: str) -> list[Path] | None:
-    """The files of an ordinary Timeloop v0.4 specification, None for a machine file or a name."""
-    path = Path(name_or_path)
-    if name_or_path in resources.available("arch_specs"):
+    """The files of an ordinary Timeloop specification, None for a machine file or a name."""
+    if name_or_path in resources.available("arch_specs") or not is_file_name(name_or_path):
         return None
-    if path.is_dir():
-        files = sorted(each for each in path.iterdir() if each.suffix in {".yaml", ".yml"})
-        if not files:
-            raise SpecError("the folder holds no YAML files", file=name_or_path)
-        return files
-    if "," in name_or_path and not path.is_file():
-        parts = [_timeloop_files(part) or [Path(part)] for part in name_or_path.split(",") if part]
-        return [file for part in parts for file in part]
-    if path.suffix in {".yaml", ".yml"} and path.is_file() and not is_machine_file(load_yaml(path)):
-        return [path]
-    return None
+    files = expand(name_or_path)
+    keys = top_keys(files[0]) if len(files) == 1 else None
+    return files if keys is None or is_specification(keys) else None

@@ -67,12 +67,6 @@ class _Written:
     layer: Layer
 
 
-def is_machine_file(node: YamlNode) -> bool:
-    """True unless the file is an ordinary Timeloop one, with ``architecture`` or the like at its top."""
-    timeloop = {"architecture", "components", "problem", "mapper", "mapping", "variables", "globals", "constraints"}
-    return not (isinstance(node.value, dict) and timeloop & node.value.keys())
-
-
 def read_machine_file(path: Path, overrides: Mapping[str, str | float] | None = None) -> MachineFile:
     """Read a machine file and all that it extends.
 

@@ -12,7 +12,7 @@ _NONE: Mapping[str, object] = {}
 
 
 def entries(node: YamlNode, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, YamlNode]:
-    """The keys of a mapping. ``ignore...`` keys are dropped, as Timeloop's front end does.
+    """The keys of a mapping. Keys with ``ignore`` in them are dropped, as Timeloop's front end does.
 
     Raises:
         SpecError: not a mapping, an unknown key (with the nearest valid one), or a required key is missing.
@@ -33,7 +33,7 @@ def mapping(node: YamlNode) -> dict[str, YamlNode]:
         return {}
     if not isinstance(node.value, dict):
         raise node.error("must be a mapping", value=node.plain())
-    return {key: child for key, child in node.value.items() if not key.startswith("ignore")}
+    return {key: child for key, child in node.value.items() if "ignore" not in key}
 
 
 def items(node: YamlNode | None) -> list[YamlNode]:

@@ -1,28 +1,32 @@
 """Several files as one specification, merged as Timeloop's front end merges them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.expressions import resolve
 from camel_plugin.files.schema import check_version, entries, items, mapping, text
-from camel_plugin.files.templating import load_specification
-from camel_plugin.files.yaml_source import YamlNode, read_text
-
-Source = Path | str | tuple[str, str]
-"""A file, or (label, text) for one in memory."""
+from camel_plugin.files.sources import NO_VALUES, Source, Values, load_sources
+from camel_plugin.files.v03 import modern
+from camel_plugin.files.yaml_source import YamlNode
+from camel_plugin.files.yaml_text import dump_yaml
 
 _EXACT = ("architecture", "problem", "variables", "mapper", "sparse_optimizations", "mapspace", "ERT", "ART")
 _PARTIAL = ("components", "constraints", "mapping", "globals")  # compound_components, architecture_constraints ...
 
+_ORDER = (
+    *("globals", "variables", "architecture", "components", "constraints", "problem", "mapping", "mapper", "mapspace"),
+    *("sparse_optimizations", "ERT", "ART"),
+)
 
-@dataclass
+
+@dataclass(frozen=True)
 class Specification:
     """The sections of all sources together; what is absent is empty.
 
     Attributes:
-        architectures: every ``architecture`` section, their nodes follow one another.
+        sections: name of the front end's -> the section, those of all sources in one.
+        architecture: its nodes, outermost first.
         classes: compound component classes by name.
         variables: evaluated.
         targets: constraints given outside the architecture.
@@ -30,87 +34,156 @@ class Specification:
         problem: the ``problem`` section.
     """
 
-    architectures: list[YamlNode] = field(default_factory=list)
-    classes: dict[str, YamlNode] = field(default_factory=dict)
-    variables: dict[str, object] = field(default_factory=dict)
-    targets: list[YamlNode] = field(default_factory=list)
-    mapping: list[YamlNode] = field(default_factory=list)
-    problem: YamlNode | None = None
+    sections: Mapping[str, YamlNode]
+    architecture: Sequence[YamlNode]
+    classes: Mapping[str, YamlNode]
+    variables: Mapping[str, object]
+    targets: Sequence[YamlNode] = field(default_factory=tuple)
+    mapping: Sequence[YamlNode] = field(default_factory=tuple)
+
+    @property
+    def problem(self) -> YamlNode | None:
+        """The ``problem`` section."""
+        return self.sections.get("problem")
+
+    @property
+    def text(self) -> str:
+        """Everything as one plain v0.4 file: no template, anchor or merge key is left."""
+        return dump_yaml({key: self.sections[key] for key in _ORDER if key in self.sections}, parts=100)
+
+    def without(self, section: str) -> SpecError:
+        """The error that says what is missing."""
+        files = ", ".join(dict.fromkeys(node.file for node in self.sections.values()))
+        article = "an" if section[0] in "aeiou" else "a"
+        hint = f"add a file with {article} {section} section"
+        return SpecError(f"no {section} is given", file=files or None, suggestion=hint)
 
 
-def load_sources(sources: Sequence[Source]) -> list[YamlNode]:
-    """Read all sources.
+def is_specification(keys: set[str]) -> bool:
+    """True if a file with these keys at its top is one of Timeloop's, of any version."""
+    return any(key in _EXACT or key in ("arch", "ERT_summary") or _partial(key) or "ignore" in key for key in keys)
+
+
+def read_specification(sources: Sequence[Source], values: Values = NO_VALUES) -> Specification:
+    """What all sources say together.
 
     Raises:
-        SpecError: one cannot be read, is broken YAML or no mapping, or none is given.
+        SpecError: one cannot be read, an unknown section, sections that contradict each other, an older version of
+            the format, sparse optimizations.
     """
-    if not sources:
-        raise SpecError("no file is given")
-    texts = [source if isinstance(source, tuple) else (str(source), read_text(source)) for source in sources]
-    trees = [load_specification(text, name) for name, text in texts]
-    for tree in trees:
-        if not isinstance(tree.value, dict):
-            raise tree.error("holds no specification, which is a mapping with keys such as architecture or problem")
-    return trees
+    sections: dict[str, YamlNode] = {}
+    for key, node in _sections(load_sources(sources, values)):
+        part = _FORMS.get(key, _as_it_is)(node)
+        sections[key] = _combined(sections[key], part, (key,)) if key in sections else part
+    sparse = sections.get("sparse_optimizations")
+    if sparse is not None and items(mapping(sparse).get("targets")):
+        raise sparse.error("sparse optimizations are not modelled")
 
+    def listed(section: str, key: str) -> list[YamlNode]:
+        return items(sections[section].at([key])) if section in sections else []
 
-def merge(trees: Sequence[YamlNode]) -> Specification:
-    """Merge the trees of all sources.
-
-    Raises:
-        SpecError: unknown section, a section that may stand once stands twice, sparse optimizations.
-    """
-    spec = Specification()
-    for key, node in _sections(trees):
-        match key:
-            case "architecture":
-                check_version(entries(node, {"version", "nodes"}, {"nodes"}).get("version"))
-                spec.architectures.append(node)
-            case "components":
-                section = entries(node, {"version", "classes"})
-                check_version(section.get("version"))
-                _add_classes(spec.classes, items(section.get("classes")))
-            case "constraints":
-                spec.targets += _targets(node)
-            case "mapping":
-                spec.mapping += items(node)
-            case "problem":
-                if spec.problem is not None:
-                    raise node.error(f"a problem is given already in {spec.problem.file}:{spec.problem.line}")
-                spec.problem = node
-            case "variables":
-                _add_variables(spec.variables, node)
-            case "sparse_optimizations":
-                if items(mapping(node).get("targets")):
-                    raise node.error("sparse optimizations are not modelled")
-    return spec
+    return Specification(
+        sections,
+        listed("architecture", "nodes"),
+        _classes(listed("components", "classes")),
+        _variables(sections["variables"]) if "variables" in sections else {},
+        listed("constraints", "targets"),
+        items(sections.get("mapping")),
+    )
 
 
 def _sections(trees: Sequence[YamlNode]) -> Iterator[tuple[str, YamlNode]]:
     for tree in trees:
-        for key, node in mapping(tree).items():
-            if key in _EXACT:
-                yield key, node
-                continue
-            partial = next((part for part in _PARTIAL if part in key), None)
-            if partial is None:
+        for key, node in mapping(modern(tree)).items():
+            section = key if key in _EXACT else _partial(key)
+            if section is None:
                 raise node.error("unknown section", value=key, suggestion=nearest(key, sorted(_EXACT + _PARTIAL)))
-            yield partial, node
+            if node.value is not None:
+                yield section, node
 
 
-def _targets(node: YamlNode) -> list[YamlNode]:
-    if isinstance(node.value, list):
-        return node.value
-    section = entries(node, {"version", "targets"})
-    check_version(section.get("version"))
-    return items(section.get("targets"))
+def _partial(key: str) -> str | None:
+    return next((part for part in _PARTIAL if part in key), None)
 
 
-def _add_classes(classes: dict[str, YamlNode], nodes: Sequence[YamlNode]) -> None:
+def _as_it_is(node: YamlNode) -> YamlNode:
+    return node
+
+
+def _architecture(node: YamlNode) -> YamlNode:
+    found = entries(node, {"version", "nodes"}, {"nodes"})
+    check_version(found.get("version"))
+    return node
+
+
+def _components(node: YamlNode) -> YamlNode:
+    found = entries(node, {"version", "classes"})
+    check_version(found.get("version"))
+    classes = list(_flat(items(found.get("classes"))))
+    return replace(node, value={**found, "classes": replace(node, value=classes)})
+
+
+def _flat(nodes: Sequence[YamlNode]) -> Iterator[YamlNode]:
     for node in nodes:
         if isinstance(node.value, list):
-            _add_classes(classes, node.value)
-            continue
+            yield from _flat(node.value)
+        else:
+            yield node
+
+
+def _constraints(node: YamlNode) -> YamlNode:
+    if isinstance(node.value, list):
+        return replace(node, value={"targets": node})
+    found = entries(node, {"version", "targets"})
+    check_version(found.get("version"))
+    return replace(node, value={**found, "targets": replace(node, value=items(found.get("targets")))})
+
+
+def _mapping(node: YamlNode) -> YamlNode:
+    return replace(node, value=items(node))
+
+
+_FORMS: Mapping[str, Callable[[YamlNode], YamlNode]] = {
+    "architecture": _architecture,
+    "components": _components,
+    "constraints": _constraints,
+    "mapping": _mapping,
+}
+_LISTS = {
+    ("architecture", "nodes"),
+    ("components", "classes"),
+    ("constraints", "targets"),
+    ("mapping",),
+    ("globals", "expression_custom_functions"),
+    ("globals", "accelergy_plug_ins"),
+}
+"""Lists of several files that follow one another; anything else must be the same wherever it is given."""
+
+
+def _combined(first: YamlNode, second: YamlNode, path: tuple[str, ...]) -> YamlNode:
+    """Both nodes together.
+
+    Raises:
+        SpecError: they contradict each other.
+    """
+    if isinstance(first.value, dict) and isinstance(second.value, dict):
+        both = dict(first.value)
+        for key, child in second.value.items():
+            both[key] = _combined(both[key], child, (*path, key)) if key in both else child
+        return replace(first, value=both)
+    if path in _LISTS and isinstance(first.value, list) and isinstance(second.value, list):
+        return replace(first, value=first.value + second.value)
+    if first.plain() == second.plain() or not second.plain():
+        return first
+    if not first.plain():
+        return second
+    value = second.value if not isinstance(second.value, dict | list) else None
+    raise second.error(f"this is given differently in {first.file}:{first.line}", value=value)
+
+
+def _classes(nodes: Sequence[YamlNode]) -> dict[str, YamlNode]:
+    classes: dict[str, YamlNode] = {}
+    for node in nodes:
         name = mapping(node).get("name")
         if name is None:
             raise node.error("name is missing")
@@ -118,14 +191,14 @@ def _add_classes(classes: dict[str, YamlNode], nodes: Sequence[YamlNode]) -> Non
             first = classes[text(name)]
             raise node.error(f"this class is defined already in {first.file}:{first.line}", value=text(name))
         classes[text(name)] = node
+    return classes
 
 
-def _add_variables(variables: dict[str, object], node: YamlNode) -> None:
+def _variables(node: YamlNode) -> dict[str, object]:
+    variables: dict[str, object] = {}
     for key, child in mapping(node).items():
         if key == "version":
             check_version(child)
             continue
-        value = resolve(child, variables)
-        if key in variables and variables[key] != value:
-            raise child.error(f"this variable has the value {variables[key]!r} already", value=value)
-        variables[key] = value
+        variables[key] = resolve(child, variables)
+    return variables

@@ -1,114 +1,170 @@
 """Jinja2 in v0.4 files, with the functions that Timeloop's front end offers, in a sandbox."""
 
-from dataclasses import replace
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import FileSystemLoader, TemplateSyntaxError, UndefinedError
 
 from camel_plugin.errors import SpecError
 from camel_plugin.files.sandbox import environment
 from camel_plugin.files.yaml_source import YamlNode, load_yaml_text, read_text
 
 _DEPTH = 16
+_MARKS = ("{{", "{%", "{#")
+_FUNCTIONS = ("add_to_path", "cwd", "find_path", "find_paths", "include", "include_all", "include_text", "path_exists")
+_NONE: Mapping[str, object] = {}
 
 
-def load_specification(text: str, name: str, folders: tuple[Path, ...] = (), depth: int = 0) -> YamlNode:
+def has_template(text: str) -> bool:
+    """True if Jinja2 has something to do in the text."""
+    return any(mark in text for mark in _MARKS)
+
+
+def matching(pattern: str) -> list[str]:
+    """What lies under a path with wildcards, in order."""
+    return sorted(glob.glob(pattern))  # noqa: PTH207 - the pattern may be absolute
+
+
+def load_specification(text: str, name: str, values: Mapping[str, object] = _NONE) -> YamlNode:
     """A v0.4 text as a tree, Jinja2 in it rendered first.
 
     Args:
         text: of the file.
         name: of the file; included files are looked for beside it.
-        folders: where to look for included files besides.
-        depth: number of files that include this one.
+        values: of the names that templates use, by name.
 
     Raises:
         SpecError: broken template, an undefined name, a missing file, files that include each other without end.
     """
-    if "{{" in text or "{%" in text:
-        if depth > _DEPTH:
-            raise SpecError("files include each other without end", file=name)
-        template = _Template(name, folders, depth)
-        return template.filled(load_yaml_text(template.render(text), name))
-    return load_yaml_text(text, name)
+    return _Template(name, values).tree(text)
 
 
+@dataclass
 class _Template:
-    """The functions that the text of one file may call.
+    """One file: its text rendered and read, and the functions that the text may call.
 
     What is included takes its place after the YAML is read, so that it keeps its own file, lines, tags and quotes;
     until then a mark stands for it.
+
+    Attributes:
+        name: of the file.
+        values: of the names that the text uses.
+        searched: folders in which files are looked for, after that of the file itself.
+        depth: number of files that include this one.
+        included: mark -> what it stands for; shared with files whose text is included.
     """
 
-    def __init__(self, name: str, folders: tuple[Path, ...], depth: int) -> None:
-        self.name, self.folders, self.depth = name, [Path(name).parent, *folders], depth
-        self.included: dict[str, YamlNode] = {}
+    name: str
+    values: Mapping[str, object]
+    searched: list[Path] = field(default_factory=list)
+    depth: int = 0
+    included: dict[str, YamlNode] = field(default_factory=dict)
 
-    def render(self, text: str) -> str:
-        jinja = environment(trim=False)
-        for function in ("add_to_path", "cwd", "find_path", "include", "include_all", "include_text", "path_exists"):
-            jinja.globals[function] = getattr(self, function)
+    def tree(self, text: str) -> YamlNode:
+        """What the text says."""
+        return self._filled(load_yaml_text(self.rendered(text), self.name))
+
+    def rendered(self, text: str) -> str:
+        """The text with Jinja2 run, marks in the place of what it includes."""
+        if self.depth > _DEPTH:
+            raise SpecError("files include each other without end", file=self.name)
+        if not has_template(text):
+            return text
+        jinja = environment(FileSystemLoader(self.cwd()), trim=False)
+        jinja.globals.update({function: getattr(self, function) for function in _FUNCTIONS})
         try:
-            return jinja.from_string(text).render()
+            return jinja.from_string(text).render(self.values)
         except TemplateSyntaxError as error:
             raise SpecError(f"broken template: {error.message}", file=self.name, line=error.lineno) from error
         except SpecError:
             raise
+        except UndefinedError as error:
+            raise SpecError(
+                f"broken template: {error}", file=self.name, suggestion="give it a value with --jinja KEY=VALUE"
+            ) from error
         except Exception as error:  # a template is a program of the user's: whatever it raises is the file's mistake
             raise SpecError(f"broken template: {error}", file=self.name) from error
 
     def cwd(self) -> str:
         """Folder of this file."""
-        return str(Path(self.name).parent)
+        return str(Path(self.name).resolve().parent)
 
-    def add_to_path(self, folder: str) -> str:
-        """Look for included files in this folder too."""
-        self.folders.append(Path(self.name).parent / folder)
+    def add_to_path(self, folder: str | Sequence[str]) -> str:
+        """Look for included files in these folders too."""
+        self.searched += [Path(found) for found in self.find_paths(folder)]
         return ""
 
     def find_path(self, path: str) -> str:
         """Where an included file lies."""
-        for folder in self.folders:
-            if (folder / path).exists():
-                return str(folder / path)
-        raise SpecError("included file not found", file=self.name, value=path)
+        for found in self._candidates(path):
+            if found.exists():
+                return str(found)
+        raise self._absent(path)
+
+    def find_paths(self, pattern: str | Sequence[str]) -> list[str]:
+        """All files and folders that a pattern, or one of several, means."""
+        if not isinstance(pattern, str):
+            return list(dict.fromkeys(found for each in pattern for found in self.find_paths(each)))
+        found = [path for each in self._candidates(pattern) for path in matching(str(each))]
+        if not found:
+            raise self._absent(pattern)
+        return list(dict.fromkeys(found))
 
     def path_exists(self, path: str) -> bool:
         """True if such a file can be included."""
-        return any((folder / path).exists() for folder in self.folders)
+        return any(found.exists() for found in self._candidates(path))
 
-    def include_text(self, path: str) -> str:
-        """A file as it is."""
-        return read_text(self.find_path(path))
+    def include_text(self, pattern: str) -> str:
+        """The text of a file, its own Jinja2 run."""
+        return "\n".join(self._inside(path).rendered(read_text(path)) for path in self.find_paths(pattern))
 
     def include(self, path: str, keys: str = "") -> str:
         """What stands under dot-separated keys in a file."""
-        return self._mark(self._part(self.find_path(path), keys))
+        found = self.find_paths(path)
+        if len(found) > 1:
+            raise SpecError("several files are meant; include_all takes them", file=self.name, value=path)
+        return self._mark(self._part(found[0], keys))
 
     def include_all(self, pattern: str, keys: str = "") -> str:
-        """The lists under dot-separated keys of all files that match, joined."""
-        items: list[YamlNode] = []
-        for path in sorted({path for folder in self.folders for path in folder.glob(pattern)}):
-            part = self._part(str(path), keys)
-            items += part.value if isinstance(part.value, list) else [part]
-        return self._mark(YamlNode(items, self.name, 1))
+        """What stands under dot-separated keys in all files that match, one after the other."""
+        parts = [self._part(path, keys) for path in self.find_paths(pattern)]
+        return self._mark(parts[0] if len(parts) == 1 else YamlNode(parts, self.name, 1))
 
-    def filled(self, node: YamlNode) -> YamlNode:
-        """The tree with what its marks stand for."""
-        if isinstance(node.value, dict):
-            return replace(node, value={key: self.filled(child) for key, child in node.value.items()})
-        if isinstance(node.value, list):
-            return replace(node, value=[self.filled(child) for child in node.value])
-        return self.included.get(node.text, node)
+    def _candidates(self, path: str) -> list[Path]:
+        return [(folder / path).resolve() for folder in (Path(self.cwd()), *self.searched)]
+
+    def _absent(self, path: str) -> SpecError:
+        folders = ", ".join(map(str, dict.fromkeys([self.cwd(), *self.searched])))
+        return SpecError("included file not found", file=self.name, value=path, suggestion=f"searched: {folders}")
+
+    def _inside(self, path: str) -> "_Template":
+        return _Template(path, self.values, list(self.searched), self.depth + 1, self.included)
+
+    def _part(self, path: str, keys: str) -> YamlNode:
+        inside = replace(self._inside(path), included={})
+        node = inside.tree(read_text(path))
+        for key in filter(None, keys.split(".")):
+            if not isinstance(node.value, dict) or key not in node.value:
+                raise SpecError("the included file has no such key", file=path, value=keys)
+            node = node.value[key]
+        return node
 
     def _mark(self, node: YamlNode) -> str:
         mark = f"__included_{len(self.included)}__"
         self.included[mark] = node
         return mark
 
-    def _part(self, path: str, keys: str) -> YamlNode:
-        node = load_specification(read_text(path), path, tuple(self.folders), self.depth + 1)
-        for key in filter(None, keys.split(".")):
-            if not isinstance(node.value, dict) or key not in node.value:
-                raise SpecError("the included file has no such key", file=path, value=keys)
-            node = node.value[key]
-        return node
+    def _filled(self, node: YamlNode) -> YamlNode:
+        """The tree with what its marks and ``!include`` tags stand for."""
+        if node.tag == "include":
+            return self._part(self.find_path(node.text.rstrip(",")), "")
+        if node.tag == "includedir":
+            pattern = f"{node.text.rstrip(',')}/*.yaml"
+            return replace(node, value=[self._part(path, "") for path in self.find_paths(pattern)], tag=None)
+        if isinstance(node.value, dict):
+            return replace(node, value={key: self._filled(child) for key, child in node.value.items()})
+        if isinstance(node.value, list):
+            return replace(node, value=[self._filled(child) for child in node.value])
+        return self.included.get(node.text, node)

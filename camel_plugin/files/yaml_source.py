@@ -233,7 +233,9 @@ class _Builder:
 
 
 def _merge(child: YamlNode, parent: YamlNode, *, deep: bool) -> YamlNode:
-    """``child`` with what only ``parent`` has; ``deep`` goes into dicts and appends to lists."""
+    """``child`` with what only ``parent`` has; ``deep`` goes into dicts and appends to lists, but for ``!nomerge``."""
+    if child.tag == "nomerge":
+        return child
     if isinstance(child.value, dict) and isinstance(parent.value, dict):
         merged = dict(child.value)
         for key, value in parent.value.items():
@@ -242,6 +244,6 @@ def _merge(child: YamlNode, parent: YamlNode, *, deep: bool) -> YamlNode:
             elif deep:
                 merged[key] = _merge(merged[key], value, deep=True)
         return replace(child, value=merged)
-    if isinstance(child.value, list) and isinstance(parent.value, list) and child.tag != "nomerge":
+    if isinstance(child.value, list) and isinstance(parent.value, list):
         return replace(child, value=child.value + parent.value)
     return child

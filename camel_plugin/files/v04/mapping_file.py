@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.schema import entries, integer, mapping, refuse, text
-from camel_plugin.files.specification import Source, load_sources, merge
+from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.specification import read_specification
 from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation, with_unit_loops
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
@@ -28,7 +29,7 @@ _NOT_MODELLED = {
 }
 
 
-def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem) -> Mapping:
+def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem, values: Values = NO_VALUES) -> Mapping:
     """The mapping in Timeloop v0.4 files; other sections in them are ignored.
 
     As in Timeloop a level may be left out (all factors 1), so may a dimension (factor 1, outermost in the order of the
@@ -40,11 +41,10 @@ def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem) 
         SpecError: unknown target or name, factors that do not multiply to the problem, a fanout or a capacity that is
             exceeded, a dataspace that no level keeps; with file, line and field.
     """
-    trees = load_sources(sources)
-    directives = merge(trees).mapping
-    if not directives:
-        raise trees[0].error("no mapping is given", suggestion="add a file with a mapping section")
-    reader = _Reader(machine, problem, directives)
+    spec = read_specification(sources, values)
+    if not spec.mapping:
+        raise spec.without("mapping")
+    reader = _Reader(machine, problem, spec.mapping)
     result = reader.mapping()
     reader.check(result)
     reader.check_capacities(result)

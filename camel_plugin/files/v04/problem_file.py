@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from camel_plugin.errors import nearest
 from camel_plugin.files.schema import check_version, entries, flag, integer, items, mapping, refuse, text
-from camel_plugin.files.specification import Source, load_sources, merge
+from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.specification import read_specification
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.problem import Dataspace, Problem, Term
@@ -12,16 +13,19 @@ from camel_plugin.spec.problem import Dataspace, Problem, Term
 _NO_NAMES: Mapping[str, object] = {}
 
 
-def read_problem(sources: Sequence[Source]) -> Problem:
+def read_problem(sources: Sequence[Source], values: Values = NO_VALUES) -> Problem:
     """The problem in Timeloop v0.4 files; other sections in them are ignored.
+
+    Args:
+        sources: files, or (label, text) pairs.
+        values: of the names that Jinja2 templates in them use.
 
     Raises:
         SpecError: none is given, or it is wrong; with file, line and field.
     """
-    trees = load_sources(sources)
-    spec = merge(trees)
+    spec = read_specification(sources, values)
     if spec.problem is None:
-        raise trees[0].error("no problem is given", suggestion="add a file with a problem section")
+        raise spec.without("problem")
     return parse_problem(spec.problem, spec.variables)
 
 

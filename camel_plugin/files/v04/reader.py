@@ -18,12 +18,12 @@ from camel_plugin.files.schema import (
     refuse,
     text,
 )
-from camel_plugin.files.specification import Source, Specification, load_sources, merge
+from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.specification import Specification, read_specification
 from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints
 from camel_plugin.files.v04.problem_file import parse_problem
 from camel_plugin.files.v04.storage_attributes import read_storage
-from camel_plugin.files.yaml_source import YamlNode, joined
-from camel_plugin.files.yaml_text import dump_yaml
+from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.spec.problem import Problem
 
@@ -80,27 +80,28 @@ class Architecture:
     classes: Mapping[str, YamlNode]
 
 
-def read_architecture(sources: Sequence[Source], problem: Problem | None = None) -> Architecture:
+def read_architecture(
+    sources: Sequence[Source], problem: Problem | None = None, values: Values = NO_VALUES
+) -> Architecture:
     """The architecture in Timeloop v0.4 files, which are merged as Timeloop's front end merges them.
 
     Args:
         sources: files, or (label, text) pairs.
         problem: gives the names of dataspaces and dimensions that constraints may use; by default the problem in
             the sources, and without one Weights, Inputs, Outputs and any dimension.
+        values: of the names that Jinja2 templates in the files use.
 
     Raises:
         SpecError: with file, line, field, value and the nearest valid name.
     """
-    trees = load_sources(sources)
-    spec = merge(trees)
-    if not spec.architectures:
-        raise trees[0].error("no architecture is given", suggestion="add a file with an architecture section")
+    spec = read_specification(sources, values)
+    if "architecture" not in spec.sections:
+        raise spec.without("architecture")
     if problem is None and spec.problem is not None:
         problem = parse_problem(spec.problem, spec.variables)
     reader = _Reader(spec, problem)
-    for architecture in spec.architectures:
-        reader.read_nodes(items(entries(architecture, {"version", "nodes"})["nodes"]))
-    return reader.architecture(_name(spec.architectures[0].file), dump_yaml(joined(trees), parts=100))
+    reader.read_nodes(spec.architecture)
+    return reader.architecture(_name(spec.sections["architecture"].file), spec.text)
 
 
 def _name(file: str) -> str:
@@ -138,10 +139,10 @@ class _Reader:
 
     def architecture(self, name: str, yaml: str) -> Architecture:
         """Everything, after the checks that need all nodes."""
-        last = self.spec.architectures[-1]
+        last = self.spec.architecture[-1] if self.spec.architecture else self.spec.sections["architecture"]
         units = [each.unit for each in self.nodes if isinstance(each, Component)]
         if not self.nodes or isinstance(self.nodes[-1], Fanout) or not isinstance(self.nodes[-1].unit, Compute):
-            raise last.at(["nodes", -1]).error(
+            raise last.error(
                 "the last node must be a compute unit", suggestion=f"its class holds {', '.join(_COMPUTE)}"
             )
         for unit in units[:-1]:
@@ -303,7 +304,7 @@ class _Reader:
         )
 
     def _global(self, key: str, default: float, **bounds: float) -> float:
-        return as_number(self.inherited.get(key, default), self.spec.architectures[-1].at(["nodes"]), **bounds)
+        return as_number(self.inherited.get(key, default), self.spec.sections["architecture"], **bounds)
 
     def _scale(self, found: Mapping[str, YamlNode], key: str, attributes: Mapping[str, object]) -> float:
         if key not in found or found[key].value is None:

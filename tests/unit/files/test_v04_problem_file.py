@@ -61,7 +61,7 @@ def test_writing_and_reading_gives_the_same_problem(problem):
         ("read_write: true", "read_wite: true", "unknown key (got 'read_wite'); did you mean 'read_write'"),
         ("read_write: true", "read_write: maybe", "nothing is called 'maybe'"),
         ("      read_write: true\n", "", "no dataspace is written"),
-        ("version: 0.4", "version: 0.3", "only version 0.4"),
+        ("version: 0.4", "version: 0.5", "only version 0.4"),
         ("Hstride: 2}", "densities: {Inputs: 0.5}}", "sparse tensors are not modelled"),
         (", default: 1}\n    - {name: Hdil", "}\n    - {name: Hdil", None),
         (", default: 1}\n    data", "}\n    data", "the instance gives no value and there is no default"),
@@ -83,5 +83,10 @@ def test_malformed_problems(old, new, message):
 def test_no_problem():
     with pytest.raises(SpecError, match="no problem is given"):
         read_problem([("p.yaml", "mapping: []")])
-    with pytest.raises(SpecError, match=r"q.yaml:1: problem: a problem is given already in p.yaml:1"):
-        read_problem([("p.yaml", PROBLEM), ("q.yaml", PROBLEM)])
+
+
+def test_parts_of_a_problem_in_several_files_are_one_problem_unless_they_contradict():
+    both = read_problem([("p.yaml", PROBLEM), ("q.yaml", PROBLEM), ("r.yaml", "problem: {instance: {C: 8}}")])
+    assert both == read_problem([("p.yaml", PROBLEM)])
+    with pytest.raises(SpecError, match=r"q.yaml:1: problem.instance.C: this is given differently in p.yaml:\d+"):
+        read_problem([("p.yaml", PROBLEM), ("q.yaml", "problem: {instance: {C: 9}}")])
