@@ -69,9 +69,6 @@ class MapSpace:
             mask &= _within(divisors, bound)
         if isinstance(node, Fanout):
             mask &= divisors <= max(node.mesh_x, node.mesh_y)
-        frozen = constraints.no_iteration_over
-        if any(dim in space.dimensions for space in self.problem.dataspaces if space.name in frozen):
-            mask &= divisors == 1
         return mask
 
     @cached_property

@@ -30,15 +30,25 @@ class LoopConstraints:
         permutation: dimensions in Timeloop v0.4 order, INNERMOST first; the rest is free.
         split: for spatial loops, how many of the innermost dimensions run along X.
         min_parallelism: least utilized fraction of the fanout, 0 for none.
+        only: dimensions without a bound have factor 1; Timeloop's ``factors_only``.
         no_iteration_over: dataspaces none of whose dimensions may have a loop here (factor 1), whatever
             dimensions the problem has; Timeloop's ``no_iteration_over_dataspaces``.
+        must_iterate_over: dataspaces; dimensions of none of them have factor 1, unless it is empty; Timeloop's
+            ``must_iterate_over_dataspaces``.
+        maximize: groups of dimensions whose factors are made as large as the fanout, or ``maximize_capacity``, allows,
+            one group after the other; Timeloop's ``maximize_dims``.
+        maximize_capacity: the product of factors that ``maximize`` may reach; None for the fanout.
     """
 
     factors: Mapping[str, FactorBound] = field(default_factory=dict)
     permutation: tuple[str, ...] = ()
     split: int | None = None
     min_parallelism: float = 0.0
+    only: bool = False
     no_iteration_over: frozenset[str] = frozenset()
+    must_iterate_over: frozenset[str] = frozenset()
+    maximize: tuple[tuple[str, ...], ...] = ()
+    maximize_capacity: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from camel_plugin.cache import content_key
+from camel_plugin.spec.constraint_macros import spelt_out
 from camel_plugin.spec.machine import Machine, Storage
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.problem import Problem
@@ -64,8 +65,8 @@ class Task:
 
     @cached_property
     def constrained(self) -> Machine:
-        """The machine with keep and bypass as the homes ask, and only the rows that are left."""
-        machine, homes = self.machine, self.homes
+        """The machine with keep and bypass as the homes ask, the rows that are left, and its constraints as factors."""
+        machine, homes = spelt_out(self.machine, self.problem), self.homes
         order = {storage.name: index for index, storage in enumerate(machine.storages)}
         nodes = []
         for node in machine.nodes:

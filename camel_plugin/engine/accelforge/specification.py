@@ -171,12 +171,7 @@ def _container(node: Fanout, problem: Problem) -> Iterator[Tagged]:
     fixed = {
         name for name, bound in node.spatial.factors.items() if (bound.relation, bound.value) in (("=", 1), ("<=", 1))
     }
-    frozen = [
-        name
-        for name in problem.dimensions
-        if name in fixed
-        or any(name in space.dimensions for space in problem.dataspaces if space.name in node.spatial.no_iteration_over)
-    ]
+    frozen = [name for name in problem.dimensions if name in fixed]
     one = {"loop_bounds": [{"expression": _set(map(variable, frozen)), "operator": "==", "value": 1}]} if frozen else {}
     if axes(node):
         spatial = [{"name": name, "fanout": size, **one} for name, size in axes(node).items()]

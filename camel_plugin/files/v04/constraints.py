@@ -20,8 +20,6 @@ _UNMODELLED_LOOP = {
     "default_max_factor": "default factor bounds are not supported; bound each dimension in factors",
     "default_min_factor": "default factor bounds are not supported; bound each dimension in factors",
     "remainders": "imperfect factors are not modelled",
-    "must_iterate_over_dataspaces": "must_iterate_over_dataspaces is not supported; give the factors",
-    "maximize_dims": "maximize_dims is not supported; give the factors",
     "no_reuse": "forbidding reuse or multicast is not modelled",
     "rmw_first_update": "rmw_first_update is not modelled",
     "no_link_transfer": "no_link_transfer is not modelled per level",
@@ -140,25 +138,46 @@ def dataspaces(node: YamlNode, names: Names) -> frozenset[str]:
 def _read_loops(node: YamlNode, scope: Mapping[str, object], names: Names, more: set[str]) -> LoopConstraints:
     found = entries(node, _LOOP_KEYS | more)
     refuse(found, _UNMODELLED_LOOP)
-    factors = read_factors(found["factors"], names) if "factors" in found else {}
+    loops = LoopConstraints(factors=read_factors(found["factors"], names) if "factors" in found else {})
     if "factors_only" in found:
-        if names.dimensions is None:
-            raise found["factors_only"].error(
-                "needs the problem's dimensions", suggestion="give the problem's file too"
-            )
-        only = read_factors(found["factors_only"], names)
-        factors = {name: FactorBound("=", 1) for name in names.dimensions} | only | factors
-    permutation = read_permutation(found["permutation"], names) if "permutation" in found else ()
-    split = integer(found["split"], scope, minimum=0) if "split" in found else None
-    if split is not None:
-        permutation = with_unit_loops(permutation, [name for name, bound in factors.items() if bound.value == 1])
-    frozen = found.get("no_iteration_over_dataspaces")
-    return LoopConstraints(
-        factors=factors,
-        permutation=permutation,
-        split=split,
-        no_iteration_over=dataspaces(frozen, names) if frozen else frozenset(),
+        only = LoopConstraints(factors=read_factors(found["factors_only"], names), only=True)
+        loops = _combine(loops, only, found["factors_only"])
+
+    def of(key: str) -> frozenset[str]:
+        return dataspaces(found[key], names) if key in found else frozenset()
+
+    return replace(
+        loops,
+        permutation=read_permutation(found["permutation"], names) if "permutation" in found else (),
+        split=integer(found["split"], scope, minimum=0) if "split" in found else None,
+        no_iteration_over=of("no_iteration_over_dataspaces"),
+        must_iterate_over=of("must_iterate_over_dataspaces"),
+        maximize=_groups(found.get("maximize_dims"), names, set(loops.factors)),
+        maximize_capacity=_capacity(found, scope, spatial="split" in more),
     )
+
+
+def _groups(node: YamlNode | None, names: Names, taken: set[str]) -> tuple[tuple[str, ...], ...]:
+    """``maximize_dims``: a list of dimensions, or several such lists."""
+    if node is None or not node.value:
+        return ()
+    inner = node.value if isinstance(node.value, list) else []
+    nested = bool(inner) and all(isinstance(item.value, list) for item in inner)
+    groups = tuple(read_permutation(each, names) for each in (inner if nested else [node]))
+    for name in (name for group in groups for name in group):
+        if name in taken:
+            raise node.error("this dimension has a factor here already", value=name)
+        taken.add(name)
+    return groups
+
+
+def _capacity(found: Mapping[str, YamlNode], scope: Mapping[str, object], *, spatial: bool) -> int | None:
+    """``maximize_dims_capacity``, which temporal loops need."""
+    if "maximize_dims_capacity" in found:
+        return integer(found["maximize_dims_capacity"], scope, minimum=1)
+    if not spatial and "maximize_dims" in found and found["maximize_dims"].value:
+        raise found["maximize_dims"].error("temporal loops need maximize_dims_capacity, the product they may reach")
+    return None
 
 
 def read_factors(node: YamlNode, names: Names) -> dict[str, FactorBound]:
@@ -199,18 +218,6 @@ def read_permutation(node: YamlNode, names: Names) -> tuple[str, ...]:
     return tuple(name for name, _ in words)
 
 
-def with_unit_loops(permutation: tuple[str, ...], unit: Iterable[str]) -> tuple[str, ...]:
-    """The permutation with loops of factor 1 that it does not name put innermost.
-
-    Timeloop's front end does so, and a spatial ``split`` counts them: ``permutation: [C, M], split: 1`` with
-    ``factors: [R=1]`` has R on the X axis and both C and M on Y.
-    """
-    for name in unit:
-        if name not in permutation:
-            permutation = (name, *permutation)
-    return permutation
-
-
 def check_dimension(name: str, node: YamlNode, names: Names) -> None:
     """Refuse a dimension that the problem does not have."""
     if names.dimensions is not None and name not in names.dimensions:
@@ -241,5 +248,9 @@ def _combine(first: LoopConstraints, second: LoopConstraints, node: YamlNode) ->
         factors={**first.factors, **second.factors},
         permutation=second.permutation or first.permutation,
         split=first.split if second.split is None else second.split,
+        only=first.only or second.only,
         no_iteration_over=first.no_iteration_over | second.no_iteration_over,
+        must_iterate_over=first.must_iterate_over | second.must_iterate_over,
+        maximize=first.maximize + second.maximize,
+        maximize_capacity=first.maximize_capacity or second.maximize_capacity,
     )

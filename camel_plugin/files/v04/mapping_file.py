@@ -10,9 +10,10 @@ from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.schema import entries, integer, mapping, refuse, text
 from camel_plugin.files.sources import NO_VALUES, Source, Values
 from camel_plugin.files.specification import read_specification
-from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation, with_unit_loops
+from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
+from camel_plugin.spec.constraint_macros import spelt_out, with_unit_loops
 from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
 from camel_plugin.spec.problem import Problem
@@ -75,9 +76,9 @@ class _Level:
 
 class _Reader:
     def __init__(self, machine: Machine, problem: Problem, directives: Sequence[YamlNode]) -> None:
-        self.machine, self.problem, self.first = machine, problem, directives[0]
+        self.machine, self.problem, self.first = spelt_out(machine, problem), problem, directives[0]
         self.names = Names(tuple(space.name for space in problem.dataspaces), problem.dimensions, known=True)
-        self.levels = {node.name: _Level(node) for node in machine.nodes if isinstance(node, Storage | Fanout)}
+        self.levels = {node.name: _Level(node) for node in self.machine.nodes if isinstance(node, Storage | Fanout)}
         for directive in directives:
             self._add(directive)
         for level in self.levels.values():

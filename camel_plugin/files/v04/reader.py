@@ -1,5 +1,6 @@
 """Timeloop v0.4 architectures, read: nodes with their attributes and constraints, before anybody prices them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from camel_plugin.files.sources import NO_VALUES, Source, Values
 from camel_plugin.files.specification import Specification, read_specification
 from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints
 from camel_plugin.files.v04.problem_file import parse_problem
-from camel_plugin.files.v04.storage_attributes import read_storage
+from camel_plugin.files.v04.storage_attributes import OWN, read_storage
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
 from camel_plugin.spec.problem import Problem
@@ -128,7 +129,7 @@ class _Reader:
         if self.problem is not None:
             dataspaces = tuple(dataspace.name for dataspace in self.problem.dataspaces)
             self.names = Names(dataspaces, self.problem.dimensions, known=True)
-            known["problem"] = {"instance": self.problem.size}
+            known["problem"] = {"instance": self._instance(self.problem)}
         self.scope: dict[str, object] = {**self.spec.variables, "variables": self.spec.variables, "spec": known}
         self.targets: dict[str, list[YamlNode]] = {}
         for target in self.spec.targets:
@@ -136,6 +137,13 @@ class _Reader:
             if "target" not in found:
                 raise target.error("target is missing")
             self.targets.setdefault(text(found["target"]), []).append(target)
+
+    def _instance(self, problem: Problem) -> dict[str, object]:
+        """What ``spec.problem.instance`` is in expressions: all that a file gives there, dimensions or not."""
+        if self.spec.problem is None:
+            return dict(problem.size)
+        given = resolve(self.spec.problem.at(["instance"]), self.spec.variables)
+        return {**(given if isinstance(given, dict) else {}), **problem.size, "densities": {}}
 
     def architecture(self, name: str, yaml: str) -> Architecture:
         """Everything, after the checks that need all nodes."""
@@ -193,20 +201,24 @@ class _Reader:
         """Peers: each dataspace goes through one of them, or past all where a !Nothing keeps it."""
         first, past, keepers = len(self.nodes), frozenset[str](), dict[str, YamlNode]()
         self.groups += 1
+        group = self.groups
         for child in items(entries(node, {"nodes"}, {"nodes"})["nodes"]):
             if child.tag == "Nothing":
-                group = mapping(child).get("constraints")
-                kept = read_constraints(group, (), self.scope, self.names).keep
+                constraints = mapping(child).get("constraints")
+                kept = read_constraints(constraints, (), self.scope, self.names).keep
                 past |= kept
             elif child.tag == "Component":
                 before = len(self.nodes)
-                self._component(child, parallel=self.groups)
+                self._component(child, parallel=group)
                 storages = [each.unit for each in self.nodes[before:] if isinstance(each, Component)]
                 kept = frozenset(name for unit in storages if isinstance(unit, Storage) for name in unit.keep)
                 if len(storages) < len(self.nodes) - before or not all(isinstance(unit, Storage) for unit in storages):
                     raise child.error("only storage without a fanout can stand in !Parallel")
+            elif child.tag in ("Hierarchical", "Pipelined"):
+                kept = self._branch(child)
+                past |= kept
             else:
-                raise child.error("only !Component and !Nothing can stand in !Parallel", value=f"!{child.tag}")
+                raise child.error("a !Container cannot stand in !Parallel", value=f"!{child.tag}")
             for name in kept:
                 if name in keepers:
                     raise child.error("a peer keeps this dataspace already", value=name)
@@ -215,8 +227,20 @@ class _Reader:
             hint = f"keep them in one, or add - !Nothing {{constraints: {{dataspace: {{keep: [{', '.join(lost)}]}}}}}}"
             raise node.error("no branch keeps some dataspaces", value=lost, suggestion=hint)
         for index, each in enumerate(self.nodes[first:], first):
-            assert isinstance(each, Component) and isinstance(each.unit, Storage)
-            self.nodes[index] = replace(each, unit=replace(each.unit, bypass=each.unit.bypass | past))
+            if isinstance(each, Component) and isinstance(each.unit, Storage) and each.unit.parallel == group:
+                self.nodes[index] = replace(each, unit=replace(each.unit, bypass=each.unit.bypass | past))
+
+    def _branch(self, node: YamlNode) -> frozenset[str]:
+        """A branch of several nodes: what one of its storages keeps goes through it, everything else past it."""
+        first = len(self.nodes)
+        self.read_nodes(items(entries(node, {"nodes"})["nodes"]))
+        units = [each.unit for each in self.nodes[first:] if isinstance(each, Component)]
+        kept = frozenset(name for unit in units if isinstance(unit, Storage) for name in unit.keep)
+        past = frozenset(self.names.dataspaces) - kept
+        for index, each in enumerate(self.nodes[first:], first):
+            if isinstance(each, Component) and isinstance(each.unit, Storage):
+                self.nodes[index] = replace(each, unit=replace(each.unit, bypass=each.unit.bypass | past))
+        return kept
 
     def _container(self, node: YamlNode) -> None:
         found = entries(node, _LEAF | {"networks"}, {"name"})
@@ -248,7 +272,9 @@ class _Reader:
         name, class_name = self._claim(found["name"]), text(found["class"])
         if not flag(found.get("enabled"), self.scope, default=True):
             return
-        attributes = self.inherited | self._attributes(found.get("attributes"))
+        is_storage = any(word in class_name for word in _STORAGE)
+        passed_on = {key: value for key, value in self.inherited.items() if not (is_storage and key in OWN)}
+        attributes = passed_on | self._attributes(found.get("attributes"))
         scope = self.scope | attributes
         mesh = self._mesh(found.get("spatial"), scope)
         self.scope[name] = {"attributes": attributes, "spatial": {"meshX": mesh[0], "meshY": mesh[1]}}
@@ -260,8 +286,12 @@ class _Reader:
             raise node.at(["constraints", "spatial"]).error(
                 "spatial constraints stand where the fanout is", suggestion="move them to the container, or add spatial"
             )
-        if any(word in class_name for word in _STORAGE):
-            unit: Storage | Compute = self._storage(node, found, attributes, constraints, parallel)
+        self._check_instances(node, attributes)
+        if is_storage:
+            storage = self._storage(node, found, attributes, constraints, parallel)
+            size = {"width": storage.width_bits, "datawidth": storage.datawidth_bits, "depth": storage.depth}
+            attributes = {key: value for key, value in size.items() if value is not None} | attributes
+            unit: Storage | Compute = storage
         elif any(word in class_name for word in _COMPUTE):
             unit = Compute(name, class_name)
         elif any(word in class_name for word in _NETWORK):
@@ -277,6 +307,17 @@ class _Reader:
             above=0,
         )
         self.nodes.append(Component(node, unit, subclass or class_name, subclass, attributes, cycle_s, *scales))
+
+    def _check_instances(self, node: YamlNode, attributes: Mapping[str, object]) -> None:
+        """Their number follows from the meshes, and clusters of them are whole."""
+        instances = math.prod(each.size for each in self.nodes if isinstance(each, Fanout))
+        for key, hint in (("instances", "give it as meshes"), ("cluster_size", "clusters must be whole")):
+            if attributes.get(key) is None:
+                continue
+            place = node.at(["attributes", key])
+            given = as_integer(attributes[key], place, minimum=1)
+            if given != instances if key == "instances" else instances % given:
+                raise place.error(f"the meshes make {instances} instances", value=given, suggestion=hint)
 
     def _unknown_class(self, node: YamlNode, class_name: str) -> SpecError:
         if "edram" in class_name.lower():

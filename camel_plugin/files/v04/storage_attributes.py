@@ -7,8 +7,19 @@ from camel_plugin.files.schema import as_integer, as_number, misspelt
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Storage
 
-_READ = ("width", "datawidth", "depth", "entries", "sizeKB", "block_size", "cluster_size")
-_BANDWIDTH = ("read_bandwidth", "write_bandwidth")
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "width": ("width", "memory_width", "data_storage_width"),
+    "datawidth": ("word_bits", "word_width", "datawidth"),
+    "depth": ("depth", "memory_depth", "data_storage_depth"),
+    "block_size": ("block_size", "n_words"),
+}
+"""Attributes that Timeloop takes under several names; of several given, the first one here counts."""
+
+_READ = (*(name for names in _NAMES.values() for name in names), "entries", "sizeKB", "cluster_size", "instances")
+_BANDWIDTH = ("read_bandwidth", "write_bandwidth", "bandwidth")
+OWN = ("cluster_size", "n_banks", "multiple_buffering", "min_utilization", "reduction_supported", "allow_overbooking")
+"""Attributes that a storage does not inherit, because the front end gives each one its default."""
+
 _NEUTRAL: Mapping[str, tuple[object, str]] = {
     "multiple_buffering": (1, "multiple buffering is not modelled; divide the depth by it"),
     "min_utilization": (0, "a minimum utilization is not modelled"),
@@ -16,14 +27,14 @@ _NEUTRAL: Mapping[str, tuple[object, str]] = {
         None,
         "a bandwidth shared by reads and writes is not modelled; give read_ and write_bandwidth",
     ),
-    "bandwidth": (None, "this attribute is outdated; give read_bandwidth and write_bandwidth"),
     "per_dataspace_bandwidth_consumption_scale": ({}, "bandwidth scales are not modelled"),
     "network_fill_latency": (0, "network latencies are not modelled"),
     "network_drain_latency": (0, "network latencies are not modelled"),
     "allow_overbooking": (False, "overbooking is not modelled"),
     "has_power_gating": (False, "power gating is not modelled"),
-    "metadata_storage_width": (0, "metadata storage is not modelled"),
-    "metadata_storage_depth": (0, "metadata storage is not modelled"),
+    "reduction_supported": (True, "a storage that cannot take part in reductions is not modelled"),
+    "vector_access_energy": (None, "energies stand in an ERT (--ert) or in a component class"),
+    "addr_gen_energy": (None, "address generators belong in a component class or an ERT (--ert)"),
 }
 _KNOWN = (*_READ, *_BANDWIDTH, *_NEUTRAL, "row_bits", "temperature", "technology", "global_cycle_seconds")
 
@@ -43,14 +54,12 @@ def read_storage(
     Raises:
         SpecError: missing, misspelt, out of range, or not modelled.
     """
-    is_dram = "DRAM" in class_name
+    is_dram = "DRAM" in class_name or attributes.get("technology") == "DRAM"
     _refuse(node, attributes)
-    width = _integer(node, attributes, "width")
     datawidth = _integer(node, attributes, "datawidth")
-    cluster = _cluster(node, attributes, width, datawidth)
+    width, block, cluster = _access(node, attributes, datawidth)
     if is_dram and cluster != 1:
         raise _at(node, "cluster_size").error("DRAM cannot be clustered", value=cluster)
-    block = width // (datawidth * cluster)
     return Storage(
         name,
         class_name,
@@ -76,23 +85,30 @@ def _refuse(node: YamlNode, attributes: Mapping[str, object]) -> None:
             raise child.error("unknown attribute", value=key, suggestion=f"did you mean {close!r}?")
 
 
-def _cluster(node: YamlNode, attributes: Mapping[str, object], width: int, datawidth: int) -> int:
-    """Timeloop's rule: block_size * cluster_size * datawidth = width, either may be left out."""
-    block = _integer(node, attributes, "block_size") if attributes.get("block_size") is not None else None
-    cluster = _integer(node, attributes, "cluster_size") if attributes.get("cluster_size") is not None else None
-    unit = datawidth * (block or 1) * (cluster or 1)
-    if width % unit or (block and cluster and width != unit):
-        what = "datawidth" if unit == datawidth else "datawidth * block_size * cluster_size"
+def _access(node: YamlNode, attributes: Mapping[str, object], datawidth: int) -> tuple[int, int, int]:
+    """Bits and words of an access, and the instances that share it: width = block_size * cluster_size * datawidth."""
+    block = _integer(node, attributes, "block_size") if _given(attributes, "block_size") else None
+    cluster = _integer(node, attributes, "cluster_size") if _given(attributes, "cluster_size") else 1
+    if not _given(attributes, "width") and (block is not None or not _misspelling(node, "width")):
+        return datawidth * (block or 1) * cluster, block or 1, cluster
+    width = _integer(node, attributes, "width")
+    unit = datawidth * cluster
+    if width % unit:
+        what = "datawidth" if cluster == 1 else "datawidth * cluster_size"
         raise _at(node, "width").error(f"width must be a multiple of {what} = {unit}", value=width)
-    if cluster is None:
-        cluster = 1 if block is None else width // (datawidth * block)
-    return cluster
+    if block not in (None, width // unit):
+        raise _at(node, "block_size").error(
+            f"width must be datawidth * block_size * cluster_size = {unit * (block or 1)}",
+            value=width,
+            suggestion=f"block_size: {width // unit}, or leave it out",
+        )
+    return width, width // unit, cluster
 
 
 def _depth(
     node: YamlNode, attributes: Mapping[str, object], block_words: int, datawidth: int, *, optional: bool
 ) -> int | None:
-    given = [key for key in ("depth", "entries", "sizeKB") if attributes.get(key) is not None]
+    given = [key for key in ("depth", "entries", "sizeKB") if _given(attributes, key)]
     if len(given) > 1:
         raise _at(node, given[1]).error(f"gives the size again, {given[0]} does already", value=attributes[given[1]])
     if not given:
@@ -100,9 +116,9 @@ def _depth(
             return None
         raise _missing(node, "depth")
     key = given[0]
-    value = _integer(node, attributes, key)
     if key == "depth":
-        return value
+        return _integer(node, attributes, key, minimum=0)
+    value = _integer(node, attributes, key)
     words = value if key == "entries" else value * 1024 * 8 // datawidth
     if words % block_words:
         raise _at(node, key).error(f"must be whole accesses of {block_words} words", value=value)
@@ -110,14 +126,23 @@ def _depth(
 
 
 def _bandwidth(node: YamlNode, attributes: Mapping[str, object], key: str) -> float | None:
-    value = attributes.get(key)
-    return None if value is None or value == float("inf") else as_number(value, _at(node, key), above=0)
+    """Words a cycle; half of a ``bandwidth`` for what has none of its own, as in Timeloop."""
+    value, share = attributes.get(key), 1.0
+    if value is None and attributes.get("bandwidth") is not None:
+        key, value, share = "bandwidth", attributes["bandwidth"], 0.5
+    return None if value is None or value == float("inf") else as_number(value, _at(node, key), above=0) * share
 
 
-def _integer(node: YamlNode, attributes: Mapping[str, object], key: str) -> int:
-    if attributes.get(key) is None:
+def _given(attributes: Mapping[str, object], key: str) -> str | None:
+    """The name under which an attribute is given."""
+    return next((name for name in _NAMES.get(key, (key,)) if attributes.get(name) is not None), None)
+
+
+def _integer(node: YamlNode, attributes: Mapping[str, object], key: str, minimum: int = 1) -> int:
+    name = _given(attributes, key)
+    if name is None:
         raise _missing(node, key)
-    return as_integer(attributes[key], _at(node, key), minimum=1)
+    return as_integer(attributes[name], _at(node, name), minimum=minimum)
 
 
 def _at(node: YamlNode, key: str) -> YamlNode:
@@ -126,8 +151,14 @@ def _at(node: YamlNode, key: str) -> YamlNode:
 
 def _missing(node: YamlNode, key: str) -> SpecError:
     """A required attribute is absent, perhaps because another one is a misspelling of it."""
-    own = node.at(["attributes"])
-    for name, child in own.value.items() if isinstance(own.value, dict) else ():
-        if name not in _KNOWN and misspelt(name, [key], 0.6):
-            return child.error("unknown attribute", value=name, suggestion=f"did you mean {key!r}?")
-    return own.error(f"{key} is missing, a storage needs it")
+    child = _misspelling(node, key)
+    if child is not None:
+        return child.error("unknown attribute", value=child.field.split(".")[-1], suggestion=f"did you mean {key!r}?")
+    return node.at(["attributes"]).error(f"{key} is missing, a storage needs it")
+
+
+def _misspelling(node: YamlNode, key: str) -> YamlNode | None:
+    """The attribute of this component that is meant to be ``key``."""
+    own = node.at(["attributes"]).value
+    names = own if isinstance(own, dict) else {}
+    return next((names[name] for name in names if name not in _KNOWN and misspelt(name, [key], 0.6)), None)

@@ -95,7 +95,7 @@ def test_constraints_come_back(tmp_path):
             nodes[index] = replace(node, spatial=loops)
         elif node.name == "shared_glb":
             loops = LoopConstraints({}, ("Q", "P"), no_iteration_over=frozenset({"Weights"}))
-            nodes[index] = replace(node, temporal=loops, cluster_size=2, row_bits=70.0)
+            nodes[index] = replace(node, temporal=loops, row_bits=70.0)
     machine = replace(machine, nodes=tuple(nodes))
     assert without_energies(read_back(machine, tmp_path)) == without_energies(machine)
 

@@ -9,7 +9,8 @@ from v04_cases import ARCH, PROBLEM, fake_estimate
 from camel_plugin import components
 from camel_plugin.components.resolve import read_machine
 from camel_plugin.errors import SpecError
-from camel_plugin.files.v04 import write_ert
+from camel_plugin.files.v04 import read_problem, write_ert
+from camel_plugin.spec.constraint_macros import spelt_out
 from camel_plugin.spec.machine import Compute, FactorBound, Fanout, Storage, StorageEnergy, VectorUnit
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "timeloop" / "arch"
@@ -100,7 +101,8 @@ def test_a_complete_specification():
 
 
 def test_a_split_counts_the_unit_loops_that_timeloop_puts_innermost():
-    fanout = read_machine([("arch.yaml", ARCH)]).node("pe")
+    problem = read_problem([("p", PROBLEM)])
+    fanout = spelt_out(read_machine([("arch.yaml", ARCH)]), problem).node("pe")
     assert isinstance(fanout, Fanout)
     assert fanout.spatial.permutation == ("N", "C", "M")
 
@@ -152,8 +154,11 @@ def test_sets_of_dataspaces(dataspace, keep, bypass):
 @pytest.mark.parametrize(
     ("attributes", "capacity_words", "block_words", "cluster_size"),
     [
-        ("{depth: 1, width: 512, datawidth: 8, cluster_size: 64}", 1, 1, 64),
-        ("{depth: 3, width: 64, datawidth: 8, block_size: 4}", 12, 4, 2),
+        ("{depth: 1, width: 32, datawidth: 8, cluster_size: 4}", 1, 1, 4),
+        ("{depth: 3, width: 64, datawidth: 8, block_size: 4, cluster_size: 2}", 12, 4, 2),
+        ("{depth: 3, datawidth: 8, block_size: 4}", 12, 4, 1),
+        ("{memory_depth: 3, memory_width: 64, word_bits: 16, datawidth: 8}", 12, 4, 1),
+        ("{data_storage_depth: 3, data_storage_width: 64, datawidth: 8, n_words: 8}", 24, 8, 1),
         ("{entries: 64, width: 64, datawidth: 8}", 64, 8, 1),
         ("{sizeKB: 2, width: 32, datawidth: 16}", 1024, 2, 1),
         ('{depth: "16", width: 32.0, datawidth: 16}', 32, 2, 1),
@@ -168,10 +173,13 @@ def test_sizes_by_timeloops_rules(attributes, capacity_words, block_words, clust
 
 def test_factors_of_a_node_with_the_problem_at_hand():
     text = ARCH.replace("factors: [R=1, C<=4]", "factors_only: [C<=4], no_iteration_over_dataspaces: [Weights]")
-    temporal = read_machine([("a", text), ("p", PROBLEM)]).storage("glb").temporal
+    machine = read_machine([("a", text), ("p", PROBLEM)])
+    temporal = spelt_out(machine, read_problem([("p", PROBLEM)])).storage("glb").temporal
     one = FactorBound("=", 1)
-    assert temporal.factors == {"C": FactorBound("<=", 4), "M": one, "R": one, "N": one, "P": one, "Q": one}
-    assert temporal.no_iteration_over == {"Weights"}
+    assert temporal.factors == {"C": one, "M": one, "R": one, "N": one, "P": one, "Q": one}
+    text = ARCH.replace("factors: [R=1, C<=4]", "factors: [C=4], no_iteration_over_dataspaces: [Weights]")
+    with pytest.raises(SpecError, match="the constraints of glb contradict each other: C=4"):
+        spelt_out(read_machine([("a", text)]), read_problem([("p", PROBLEM)]))
 
 
 def test_scales_and_disabled_components():
