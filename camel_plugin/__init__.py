@@ -6,13 +6,15 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from camel_plugin.components.machines import load_machine
+    from camel_plugin.files.sources import Reading
     from camel_plugin.pipeline import compare, evaluate
     from camel_plugin.result import StepResult
     from camel_plugin.workload.load import load_network
 
-__all__ = ["StepResult", "compare", "evaluate", "load_machine", "load_network"]
+__all__ = ["Reading", "StepResult", "compare", "evaluate", "load_machine", "load_network"]
 
 _ROOM = {
+    "Reading": "files.sources",
     "StepResult": "result",
     "compare": "pipeline",
     "evaluate": "pipeline",

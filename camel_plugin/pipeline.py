@@ -10,6 +10,7 @@ from camel_plugin.components.machines import load_machine
 from camel_plugin.engine.jobs import Progress, map_all
 from camel_plugin.engine.timeloop.energies import with_accelergy_energies
 from camel_plugin.files.plan_file import read_plan
+from camel_plugin.files.sources import AS_THEY_LIE, Reading
 from camel_plugin.plugins import load
 from camel_plugin.refresh.assemble import Run
 from camel_plugin.refresh.duty import duties
@@ -34,7 +35,7 @@ def compare(
     net: str,
     *,
     overrides: Mapping[str, str | float] | None = None,
-    jinja: Mapping[str, object] | None = None,
+    reading: Reading = AS_THEY_LIE,
     input: Input | None = None,
     training: Mapping[str, object] | None = None,
     plan: Path | str | None = None,
@@ -49,7 +50,7 @@ def compare(
         archs: machines, by name, machine file or Timeloop v0.4 files.
         net: network, by name, network file or ``package.module:factory``.
         overrides: parameters of the FIRST machine, name -> number or text.
-        jinja: values of the names that Jinja2 templates in Timeloop files use.
+        reading: how Timeloop files are read: values for their Jinja2 templates, say.
         input: shape of one sample, in place of the network file's, see :func:`load_network`.
         training: fields of the recipe in place of the network file's, name -> value or text.
         plan: file of a plan of the first machine, in place of an order: its tree, homes and mappings are taken as they
@@ -71,9 +72,7 @@ def compare(
     given = read_plan(plan) if plan is not None else None
     if given is not None:
         recipe = with_plan(given, settings, recipe)
-    machines = [
-        _machine(arch, settings, {} if position else overrides, jinja or {}) for position, arch in enumerate(archs)
-    ]
+    machines = [_machine(arch, settings, {} if position else overrides, reading) for position, arch in enumerate(archs)]
     network = load_network(net, input=input, training=training, **recipe)  # type: ignore[arg-type]
 
     @once
@@ -106,7 +105,7 @@ def compare(
 
 
 def _machine(
-    arch: str | Path, settings: Settings, overrides: Mapping[str, str | float] | None, jinja: Mapping[str, object]
+    arch: str | Path, settings: Settings, overrides: Mapping[str, str | float] | None, reading: Reading
 ) -> Machine:
-    machine = load_machine(arch, overrides, temperature_C=settings.temperature_C, values=jinja)
+    machine = load_machine(arch, overrides, temperature_C=settings.temperature_C, reading=reading)
     return with_accelergy_energies(machine) if settings.energies is Energies.ACCELERGY else machine

@@ -2,6 +2,7 @@
 
 import typer
 
+from camel_plugin.cli.convert import convert_command
 from camel_plugin.cli.doctor import doctor_command
 from camel_plugin.cli.evaluate import eval_command
 from camel_plugin.cli.listing import list_command
@@ -24,5 +25,6 @@ app.command("render")(render_command)
 app.command("problems")(problems_command)
 app.command("model")(model_command)
 app.command("map")(map_command)
+app.command("convert")(convert_command)
 app.command("sweep")(sweep_command)
 app.command("doctor")(doctor_command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
-from camel_plugin.cli.options import Jinja, ObjectiveOption, Pad, Refresh, parse_values
+from camel_plugin.cli.options import Dense, Jinja, ObjectiveOption, Pad, Refresh, parse_reading
 from camel_plugin.spec.objective import Objective
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def map_command(
     arch: ArchFiles,
     problem: ProblemFiles = None,
     jinja: Jinja = None,
+    dense: Dense = False,
     ert: ErtFile = None,
     objective: ObjectiveOption = Objective.EDP,
     refresh: Refresh = "lifetime",
@@ -53,10 +54,10 @@ def map_command(
     from camel_plugin.spec.refresh import load_policy
     from camel_plugin.spec.task import Task
 
-    values = parse_values(jinja)
+    reading = parse_reading(jinja, dense)
     sources = arch_sources(arch)
-    layer = read_problem(file_sources(problem) or sources, values)
-    machine = read_machine(sources, ert=ert, problem=layer, values=values)
+    layer = read_problem(file_sources(problem) or sources, reading)
+    machine = read_machine(sources, ert=ert, problem=layer, reading=reading)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     errors = Console(stderr=True)
     searching = errors.status("searching (Ctrl-C stops with the best so far)")

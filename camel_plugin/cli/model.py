@@ -60,6 +60,7 @@ def model_command(
     problem: ProblemFiles = None,
     mapping: MappingFiles = None,
     jinja: options.Jinja = None,
+    dense: options.Dense = False,
     ert: ErtFile = None,
     without: Without = None,
     refresh: options.Refresh = "lifetime",
@@ -78,13 +79,13 @@ def model_command(
     from camel_plugin.spec.refresh import load_policy
     from camel_plugin.spec.task import Task
 
-    values = options.parse_values(jinja)
+    reading = options.parse_reading(jinja, dense)
     sources = arch_sources(arch)
-    layer = read_problem(file_sources(problem) or sources, values)
-    machine = read_machine(sources, ert=ert, problem=layer, values=values)
+    layer = read_problem(file_sources(problem) or sources, reading)
+    machine = read_machine(sources, ert=ert, problem=layer, reading=reading)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
-    result = evaluate(task, read_mapping(file_sources(mapping) or sources, machine, layer, values), rules)
+    result = evaluate(task, read_mapping(file_sources(mapping) or sources, machine, layer, reading), rules)
     if as_json:
         print_json(evaluation_json(result))
         return

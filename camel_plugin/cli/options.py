@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from camel_plugin.spec.inputs import InputTensor
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.recipe import Schedule
 from camel_plugin.spec.settings import Energies, Order
+
+if TYPE_CHECKING:
+    from camel_plugin.files.sources import Reading
 
 Arch = Annotated[
     str,
@@ -26,6 +29,9 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Jinja = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="Value for the Jinja2 templates in Timeloop files; repeatable."),
+]
+Dense = Annotated[
+    bool, typer.Option("--dense", help="Leave sparse optimizations and densities in Timeloop files out: all is dense.")
 ]
 Training = Annotated[
     list[str] | None,
@@ -98,15 +104,17 @@ def parse_settings(settings: Sequence[str] | None, option: str = "--set") -> dic
     return parsed
 
 
-def parse_values(texts: Sequence[str] | None, option: str = "--jinja") -> dict[str, object]:
-    """``KEY=VALUE`` strings as a dict, each value read as YAML: ``4`` is a number, ``true`` a truth value.
+def parse_reading(jinja: Sequence[str] | None, dense: bool) -> "Reading":
+    """How Timeloop files are read; ``jinja`` are ``KEY=VALUE`` strings, each value YAML: ``4`` is a number.
 
     Raises:
         InputError: as :func:`parse_settings`, or a value is broken YAML.
     """
+    from camel_plugin.files.sources import Reading
     from camel_plugin.files.yaml_source import load_yaml_text
 
-    return {key: load_yaml_text(text, option).plain() for key, text in parse_settings(texts, option).items()}
+    settings = parse_settings(jinja, "--jinja")
+    return Reading({key: load_yaml_text(text, "--jinja").plain() for key, text in settings.items()}, dense)
 
 
 def parse_input(texts: Sequence[str] | None) -> tuple[int, ...] | InputTensor | dict[str, InputTensor] | None:

@@ -10,6 +10,7 @@ def render_command(
     net: options.MaybeNet = None,
     settings: options.Settings = None,
     jinja: options.Jinja = None,
+    dense: options.Dense = False,
     temperature: options.Temperature = None,
     input: options.Input = None,
     batch: options.Batch = None,
@@ -32,7 +33,7 @@ def render_command(
     from camel_plugin.workload.load import load_network
 
     machine = load_machine(
-        arch, options.parse_settings(settings), temperature_C=temperature, values=options.parse_values(jinja)
+        arch, options.parse_settings(settings), temperature_C=temperature, reading=options.parse_reading(jinja, dense)
     )
     if out is None:
         if net is not None:

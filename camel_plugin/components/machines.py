@@ -10,7 +10,7 @@ from camel_plugin.errors import InputError, SpecError
 from camel_plugin.files.machine_file import MachineFile, read_machine_file
 from camel_plugin.files.parameters import Parameter
 from camel_plugin.files.render import render
-from camel_plugin.files.sources import NO_VALUES, Source, Values, expand, is_file_name, top_keys
+from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source, expand, is_file_name, top_keys
 from camel_plugin.files.specification import is_specification
 from camel_plugin.spec.machine import Machine
 
@@ -30,7 +30,7 @@ def load_machine(
     overrides: Mapping[str, str | float] | None = None,
     *,
     temperature_C: float | None = None,
-    values: Values = NO_VALUES,
+    reading: Reading = AS_THEY_LIE,
 ) -> Machine:
     """A machine, ready to be mapped on.
 
@@ -39,7 +39,7 @@ def load_machine(
             files: what :func:`camel_plugin.files.sources.expand` takes.
         overrides: parameter name -> number or text of a YAML scalar; machine files only.
         temperature_C: replaces the machine's ``temperature``, in degrees Celsius; machine files only.
-        values: of the names that Jinja2 templates in Timeloop files use.
+        reading: how Timeloop files are read.
 
     Raises:
         SpecError: the files are wrong, or parameters are given for files that have none.
@@ -65,7 +65,7 @@ def load_machine(
             value=", ".join(given),
             suggestion="change the file, or make a template and a machine file of it",
         )
-    return read_machine(files, values=values)
+    return read_machine(files, reading=reading)
 
 
 def load_machine_file(name_or_path: str | Path, overrides: Mapping[str, str | float] | None = None) -> MachineFile:

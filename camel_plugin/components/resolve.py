@@ -9,7 +9,7 @@ from camel_plugin.components.compound import estimate_component
 from camel_plugin.components.constant import ComponentCost
 from camel_plugin.components.retention import refresh_power
 from camel_plugin.errors import nearest
-from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.v04 import ert as ert_file
 from camel_plugin.files.v04.reader import Architecture, Component, read_architecture
 from camel_plugin.files.yaml_source import YamlNode
@@ -29,7 +29,7 @@ def read_machine(
     fill_ert: bool = False,
     name: str | None = None,
     problem: Problem | None = None,
-    values: Values = NO_VALUES,
+    reading: Reading = AS_THEY_LIE,
 ) -> Machine:
     """The machine that Timeloop v0.4 files describe.
 
@@ -40,12 +40,12 @@ def read_machine(
         fill_ert: estimate what the table leaves out, and note it, instead of refusing the table.
         name: of the machine; by default that of the first file with an architecture.
         problem: see :func:`camel_plugin.files.v04.reader.read_architecture`.
-        values: of the names that Jinja2 templates in the files use.
+        reading: how the files are read.
 
     Raises:
         SpecError: with file, line, field, value and the nearest valid name.
     """
-    architecture = read_architecture(sources, problem, values)
+    architecture = read_architecture(sources, problem, reading)
     tables = ert_file.read_ert(ert) if ert else {}
     notes = _compared(architecture, tables, ert, fill=fill_ert) if ert else []
     resolver = _Resolver(architecture, tables, notes)

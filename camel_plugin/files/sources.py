@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from camel_plugin.errors import SpecError
@@ -11,11 +12,23 @@ from camel_plugin.files.yaml_source import YamlNode, load_yaml_text, read_text
 Source = Path | str | tuple[str, str]
 """A file, or (label, text) for one in memory."""
 
-Values = Mapping[str, object]
-"""Values for the Jinja2 templates in files, by name."""
 
-NO_VALUES: Values = {}
+@dataclass(frozen=True)
+class Reading:
+    """How Timeloop files are read.
 
+    Attributes:
+        values: of the names that Jinja2 templates use, by name.
+        dense: sparse optimizations and the densities of tensors are left out.
+    """
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    dense: bool = False
+
+
+AS_THEY_LIE = Reading()
+
+_SPARSE = ("sparse_optimizations", "densities", "commonDensity")
 _YAML = (".yaml", ".yml")
 _TEMPLATES = (".jinja", ".jinja2")
 _BESIDE = "components"
@@ -52,7 +65,7 @@ def is_file_name(text: str) -> bool:
     return "," in text or Path(text).exists() or Path(text).suffix in (*_YAML, *_TEMPLATES) or glob.has_magic(text)
 
 
-def load_sources(sources: Sequence[Source], values: Values = NO_VALUES) -> list[YamlNode]:
+def load_sources(sources: Sequence[Source], reading: Reading = AS_THEY_LIE) -> list[YamlNode]:
     """Read all sources; one that is given twice is read once.
 
     Raises:
@@ -66,11 +79,21 @@ def load_sources(sources: Sequence[Source], values: Values = NO_VALUES) -> list[
     }
     if not texts:
         raise SpecError("no file is given")
-    trees = [load_specification(text, name, values) for name, text in texts.values()]
+    trees = [load_specification(text, name, reading.values) for name, text in texts.values()]
+    if reading.dense:
+        trees = [_dense(tree) for tree in trees]
     for tree in trees:
         if not isinstance(tree.value, dict):
             raise tree.error("holds no specification, which is a mapping with keys such as architecture or problem")
     return trees
+
+
+def _dense(node: YamlNode) -> YamlNode:
+    if isinstance(node.value, dict):
+        return replace(node, value={key: _dense(child) for key, child in node.value.items() if key not in _SPARSE})
+    if isinstance(node.value, list):
+        return replace(node, value=[_dense(child) for child in node.value])
+    return node
 
 
 def top_keys(path: Path) -> set[str] | None:

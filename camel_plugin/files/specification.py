@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.expressions import resolve
 from camel_plugin.files.schema import check_version, entries, items, mapping, text
-from camel_plugin.files.sources import NO_VALUES, Source, Values, load_sources
+from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source, load_sources
 from camel_plugin.files.v03 import modern
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
@@ -49,7 +49,7 @@ class Specification:
     @property
     def text(self) -> str:
         """Everything as one plain v0.4 file: no template, anchor or merge key is left."""
-        return dump_yaml({key: self.sections[key] for key in _ORDER if key in self.sections}, parts=100)
+        return dump_yaml({key: self.sections[key] for key in _ORDER if key in self.sections}, parts=5)
 
     def without(self, section: str) -> SpecError:
         """The error that says what is missing."""
@@ -64,20 +64,17 @@ def is_specification(keys: set[str]) -> bool:
     return any(key in _EXACT or key in ("arch", "ERT_summary") or _partial(key) or "ignore" in key for key in keys)
 
 
-def read_specification(sources: Sequence[Source], values: Values = NO_VALUES) -> Specification:
+def read_specification(sources: Sequence[Source], reading: Reading = AS_THEY_LIE) -> Specification:
     """What all sources say together.
 
     Raises:
         SpecError: one cannot be read, an unknown section, sections that contradict each other, an older version of
-            the format, sparse optimizations.
+            the format.
     """
     sections: dict[str, YamlNode] = {}
-    for key, node in _sections(load_sources(sources, values)):
+    for key, node in _sections(load_sources(sources, reading)):
         part = _FORMS.get(key, _as_it_is)(node)
         sections[key] = _combined(sections[key], part, (key,)) if key in sections else part
-    sparse = sections.get("sparse_optimizations")
-    if sparse is not None and items(mapping(sparse).get("targets")):
-        raise sparse.error("sparse optimizations are not modelled")
 
     def listed(section: str, key: str) -> list[YamlNode]:
         return items(sections[section].at([key])) if section in sections else []

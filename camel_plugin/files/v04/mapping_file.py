@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.schema import entries, integer, mapping, refuse, text
-from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import read_specification
 from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation
 from camel_plugin.files.yaml_source import YamlNode
@@ -30,7 +30,9 @@ _NOT_MODELLED = {
 }
 
 
-def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem, values: Values = NO_VALUES) -> Mapping:
+def read_mapping(
+    sources: Sequence[Source], machine: Machine, problem: Problem, reading: Reading = AS_THEY_LIE
+) -> Mapping:
     """The mapping in Timeloop v0.4 files; other sections in them are ignored.
 
     As in Timeloop a level may be left out (all factors 1), so may a dimension (factor 1, outermost in the order of the
@@ -42,7 +44,7 @@ def read_mapping(sources: Sequence[Source], machine: Machine, problem: Problem, 
         SpecError: unknown target or name, factors that do not multiply to the problem, a fanout or a capacity that is
             exceeded, a dataspace that no level keeps; with file, line and field.
     """
-    spec = read_specification(sources, values)
+    spec = read_specification(sources, reading)
     if not spec.mapping:
         raise spec.without("mapping")
     reader = _Reader(machine, problem, spec.mapping)

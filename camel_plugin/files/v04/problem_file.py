@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from camel_plugin.errors import nearest
 from camel_plugin.files.schema import check_version, entries, flag, integer, items, mapping, refuse, text
-from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import read_specification
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
@@ -13,17 +13,17 @@ from camel_plugin.spec.problem import Dataspace, Problem, Term
 _NO_NAMES: Mapping[str, object] = {}
 
 
-def read_problem(sources: Sequence[Source], values: Values = NO_VALUES) -> Problem:
+def read_problem(sources: Sequence[Source], reading: Reading = AS_THEY_LIE) -> Problem:
     """The problem in Timeloop v0.4 files; other sections in them are ignored.
 
     Args:
         sources: files, or (label, text) pairs.
-        values: of the names that Jinja2 templates in them use.
+        reading: how the files are read.
 
     Raises:
         SpecError: none is given, or it is wrong; with file, line and field.
     """
-    spec = read_specification(sources, values)
+    spec = read_specification(sources, reading)
     if spec.problem is None:
         raise spec.without("problem")
     return parse_problem(spec.problem, spec.variables)
@@ -40,7 +40,7 @@ def parse_problem(node: YamlNode, variables: Mapping[str, object] = _NO_NAMES) -
     if not dimensions:
         raise shape["dimensions"].error("a problem needs a dimension")
     instance = mapping(found["instance"])
-    refuse(instance, {"densities": "sparse tensors are not modelled"})
+    refuse(instance, {"densities": "sparse tensors are not modelled; --dense leaves densities out"})
     coefficients = _coefficients(shape.get("coefficients"), instance, variables)
     bounds = []
     for dimension in dimensions:

@@ -19,7 +19,7 @@ from camel_plugin.files.schema import (
     refuse,
     text,
 )
-from camel_plugin.files.sources import NO_VALUES, Source, Values
+from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import Specification, read_specification
 from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints
 from camel_plugin.files.v04.problem_file import parse_problem
@@ -34,7 +34,10 @@ _NETWORK = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 _TAGS = ("Component", "Container", "Hierarchical", "Nothing", "Parallel", "Pipelined")
 _LEAF = {"name", "attributes", "spatial", "constraints", "sparse_optimizations", "enabled"}
 _COMPONENT = _LEAF | {"class", "subclass", "required_actions", "area_scale", "energy_scale"}
-_REFUSED = {"sparse_optimizations": "sparse optimizations are not modelled", "networks": "networks are not modelled"}
+_REFUSED = {
+    "sparse_optimizations": "sparse optimizations are not modelled; --dense leaves them out",
+    "networks": "networks are not modelled",
+}
 _DEFAULT_CYCLE_S = 1e-9  # what Timeloop's own latency assumes
 _DEFAULT_TEMPERATURE_C = 25.0
 
@@ -82,7 +85,7 @@ class Architecture:
 
 
 def read_architecture(
-    sources: Sequence[Source], problem: Problem | None = None, values: Values = NO_VALUES
+    sources: Sequence[Source], problem: Problem | None = None, reading: Reading = AS_THEY_LIE
 ) -> Architecture:
     """The architecture in Timeloop v0.4 files, which are merged as Timeloop's front end merges them.
 
@@ -90,19 +93,26 @@ def read_architecture(
         sources: files, or (label, text) pairs.
         problem: gives the names of dataspaces and dimensions that constraints may use; by default the problem in
             the sources, and without one Weights, Inputs, Outputs and any dimension.
-        values: of the names that Jinja2 templates in the files use.
+        reading: how the files are read.
 
     Raises:
         SpecError: with file, line, field, value and the nearest valid name.
     """
-    spec = read_specification(sources, values)
+    spec = read_specification(sources, reading)
     if "architecture" not in spec.sections:
         raise spec.without("architecture")
+    sparse = spec.sections.get("sparse_optimizations")
+    if sparse is not None and items(mapping(sparse).get("targets")):
+        raise sparse.error(_REFUSED["sparse_optimizations"])
     if problem is None and spec.problem is not None:
         problem = parse_problem(spec.problem, spec.variables)
     reader = _Reader(spec, problem)
     reader.read_nodes(spec.architecture)
-    return reader.architecture(_name(spec.sections["architecture"].file), spec.text)
+    found = reader.architecture(_name(spec.sections["architecture"].file), spec.text)
+    if not reading.dense:
+        return found
+    note = "sparse optimizations and densities in its files are left out"
+    return replace(found, machine=replace(found.machine, unconfirmed=(*found.machine.unconfirmed, note)))
 
 
 def _name(file: str) -> str:
