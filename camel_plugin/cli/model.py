@@ -52,6 +52,9 @@ Without = Annotated[
     list[TimeloopRule] | None,
     typer.Option("--without", help="Timeloop rule to switch off where physics is wanted; repeatable."),
 ]
+IgnoreConstraints = Annotated[
+    bool, typer.Option("--ignore-constraints", help="Take a mapping that contradicts the machine's constraints.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -59,6 +62,7 @@ def model_command(
     arch: ArchFiles,
     problem: ProblemFiles = None,
     mapping: MappingFiles = None,
+    ignore_constraints: IgnoreConstraints = False,
     jinja: options.Jinja = None,
     dense: options.Dense = False,
     ert: ErtFile = None,
@@ -85,7 +89,10 @@ def model_command(
     machine = read_machine(sources, ert=ert, problem=layer, reading=reading)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
-    result = evaluate(task, read_mapping(file_sources(mapping) or sources, machine, layer, reading), rules)
+    given = read_mapping(
+        file_sources(mapping) or sources, machine, layer, reading, ignore_constraints=ignore_constraints
+    )
+    result = evaluate(task, given, rules)
     if as_json:
         print_json(evaluation_json(result))
         return

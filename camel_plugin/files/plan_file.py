@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camel_plugin.files.schema import as_number, entries, integer, items, mapping, text
-from camel_plugin.files.v04.mapping_file import mapping_directives
+from camel_plugin.files.v04.mapping_writer import mapping_directives
 from camel_plugin.files.yaml_source import YamlNode, load_yaml
 from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.plan import ChosenMapping, Plan

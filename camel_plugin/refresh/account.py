@@ -9,7 +9,7 @@ refreshes and leakage are those of the final timeline.
 import math
 from collections.abc import Mapping
 
-from camel_plugin.files.v04.mapping_file import write_mapping
+from camel_plugin.files.v04.mapping_writer import write_mapping
 from camel_plugin.refresh.activity import LevelActivity, activities
 from camel_plugin.refresh.ledger import Ledger
 from camel_plugin.refresh.level_refresh import level_refresh

@@ -1,18 +1,17 @@
-"""Timeloop v0.4 mappings: the ``mapping`` list, read, checked against machine and problem, and written."""
+"""Timeloop v0.4 mappings: the ``mapping`` list, read and checked against machine and problem."""
 
 import math
-import re
-from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from camel_plugin.errors import SpecError, nearest
+from camel_plugin.errors import nearest
 from camel_plugin.files.schema import entries, integer, mapping, refuse, text
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import read_specification
 from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation
+from camel_plugin.files.v04.mapping_checks import check_capacities, check_constraints, check_loops
+from camel_plugin.files.v04.names import IMPLIED, outer_name
 from camel_plugin.files.yaml_source import YamlNode
-from camel_plugin.files.yaml_text import dump_yaml
 from camel_plugin.spec.constraint_macros import spelt_out, with_unit_loops
 from camel_plugin.spec.machine import Fanout, LoopConstraints, Machine, Node, Storage
 from camel_plugin.spec.mapping import Mapping, NodeMapping
@@ -20,10 +19,6 @@ from camel_plugin.spec.problem import Problem
 
 _KEEP_TYPES = ("dataspace", "datatype", "bypass", "storage")
 _TYPES = (*_KEEP_TYPES, "temporal", "spatial")
-Directive = dict[str, str | int | list[str]]
-"""One item of a mapping as it is written."""
-
-_IMPLIED = re.compile(r"inter_(.+)_spatial")
 _NOT_MODELLED = {
     "no_reuse": "no_reuse is not modelled in a mapping",
     "no_temporal_reuse": "no_temporal_reuse is not modelled",
@@ -34,18 +29,23 @@ _NOT_MODELLED = {
 
 
 def read_mapping(
-    sources: Sequence[Source], machine: Machine, problem: Problem, reading: Reading = AS_THEY_LIE
+    sources: Sequence[Source],
+    machine: Machine,
+    problem: Problem,
+    reading: Reading = AS_THEY_LIE,
+    *,
+    ignore_constraints: bool = False,
 ) -> Mapping:
     """The mapping in Timeloop v0.4 files; other sections in them are ignored.
 
     As in Timeloop a level may be left out (all factors 1), so may a dimension (factor 1, outermost in the order of the
     shape), ``split`` (everything along X) and ``keep`` (everything that the machine does not bypass); fixed factors
     and orders of the machine's constraints fill what the mapping leaves open. A factor 0 is whatever remains.
-    Constraints are not enforced.
 
     Raises:
         SpecError: unknown target or name, factors that do not multiply to the problem, a fanout or a capacity that is
-            exceeded, a dataspace that no level keeps; with file, line and field.
+            exceeded, a dataspace that no level keeps, unless ``ignore_constraints`` something that contradicts the
+            machine's constraints; with file, line and field.
     """
     spec = read_specification(sources, reading)
     if not spec.mapping:
@@ -53,7 +53,9 @@ def read_mapping(
     reader = _Reader(machine, problem, spec.mapping)
     result = reader.mapping()
     reader.check(result)
-    reader.check_capacities(result)
+    check_capacities(result, reader.machine, problem, reader.place)
+    if not ignore_constraints:
+        check_constraints(result, reader.machine, problem, reader.place)
     return result
 
 
@@ -109,7 +111,7 @@ class _Reader:
     def _target(self, node: YamlNode, kind: str) -> _Level | None:
         """The level meant; None for the storage that Timeloop puts at a fanout to hold its loops."""
         name = text(node)
-        implied = _IMPLIED.fullmatch(name)
+        implied = IMPLIED.fullmatch(name)
         fanout = implied is not None and (name in self.levels or implied[1] in self.levels)
         if kind == "spatial":
             for candidate in (f"inter_{name}_spatial", name, implied[1] if implied else name):
@@ -123,11 +125,11 @@ class _Reader:
             if isinstance(self.levels[name].node, Storage):
                 return self.levels[name]
             raise node.error("a fanout holds nothing and has spatial loops only", value=name)
-        names = sorted(_outer_name(each, self.machine) for each in self.levels)
+        names = sorted(outer_name(each, self.machine) for each in self.levels)
         raise node.error("unknown target", value=name, suggestion=nearest(name, names))
 
     def _valid(self, kind: type[Node]) -> str:
-        names = [_outer_name(name, self.machine) for name, level in self.levels.items() if isinstance(level.node, kind)]
+        names = [outer_name(name, self.machine) for name, level in self.levels.items() if isinstance(level.node, kind)]
         return "valid: " + ", ".join(names) if names else "there are none"
 
     def _check_trivial(self, directive: YamlNode, kind: str) -> None:
@@ -224,171 +226,14 @@ class _Reader:
 
     def check(self, result: Mapping) -> None:
         """Refuse loops that exceed a fanout, and dataspaces that no level keeps."""
-        for node in result.nodes:
-            level = self.levels[node.target]
-            if isinstance(level.node, Fanout):
-                self._check_fanout(level.node, node, level.loops or self.first)
-        kept = {name for node in result.nodes for name in node.keep}
-        for name in self.names.dataspaces:
-            if name not in kept:
-                raise self.first.error("no level keeps this dataspace", value=name)
+        check_loops(result, self.machine, self.problem, self.place)
 
-    def check_capacities(self, result: Mapping) -> None:
-        """Refuse tiles that a level cannot hold."""
-        tile = dict.fromkeys(self.problem.dimensions, 1)
-        for node in reversed(result.nodes):
-            level = self.levels[node.target]
-            for name, factor in node.factors.items():
-                tile[name] *= factor
-            if isinstance(level.node, Storage):
-                self._check_capacity(level.node, node, tile, level.loops or level.keep or self.first)
-
-    def _check_fanout(self, fanout: Fanout, node: NodeMapping, place: YamlNode) -> None:
-        for axis, available in (("X", fanout.mesh_x), ("Y", fanout.mesh_y)):
-            used = math.prod(node.factors[name] for name in node.factors if (name in node.x_dims) == (axis == "X"))
-            if used > available:
-                other = fanout.mesh_y if axis == "X" else fanout.mesh_x
-                hint = f"split says how many of the innermost dimensions run along X, the other axis has {other}"
-                raise place.at(["factors"]).error(
-                    f"the factors need {used} instances along {axis}, {fanout.name} has {available}",
-                    value=used,
-                    suggestion=hint,
-                )
-
-    def _check_capacity(
-        self, storage: Storage, node: NodeMapping, tile: MappingType[str, int], place: YamlNode
-    ) -> None:
-        words = {name: self.problem.dataspace(name).volume(tile) for name in sorted(node.keep)}
-        if storage.capacity_words is not None and sum(words.values()) > storage.capacity_words:
-            parts = ", ".join(f"{name} {count}" for name, count in words.items())
-            raise place.error(
-                f"the tiles need {sum(words.values())} words ({parts}), {storage.name} holds {storage.capacity_words}",
-                suggestion="move factors outwards or bypass a dataspace",
-            )
-
-
-def write_mapping(mapping: Mapping, machine: Machine, problem: Problem) -> str:
-    """The mapping as a v0.4 file that goes with the machine's own files.
-
-    Timeloop's front end joins a mapping with the constraints of the machine and takes both only where they are the
-    same in letters: an order or a split that is constrained is repeated as it stands there. What a constraint leaves
-    open can only be said in the machine's place; a comment at the top names such nodes.
-    """
-    writer = _Writer(mapping, machine, problem)
-    directives = writer.directives()
-    notes = [
-        f"# {name}: its {what} is not all that the machine's constraints say there, so that Timeloop's front end takes "
-        "this mapping only without them\n"
-        for name, what in writer.beyond.items()
-    ]
-    return "".join(notes) + dump_yaml({"mapping": directives})
-
-
-def mapping_directives(mapping: Mapping, machine: Machine, problem: Problem) -> list[Directive]:
-    """The directives of a v0.4 mapping, see :func:`write_mapping`.
-
-    Raises:
-        SpecError: the mapping names nodes that the machine does not have.
-    """
-    return _Writer(mapping, machine, problem).directives()
-
-
-class _Writer:
-    """Writes a mapping in such words that the constraints of a machine can be joined with it.
-
-    Attributes:
-        beyond: nodes whose loops the front end cannot join with the machine's constraints -> what of them.
-    """
-
-    def __init__(self, mapping: Mapping, machine: Machine, problem: Problem) -> None:
-        self.mapping, self.machine, self.problem = mapping, machine, problem
-        self.beyond: dict[str, str] = {}
-
-    def directives(self) -> list[Directive]:
-        """All of them, outermost node first."""
-        found: list[Directive] = []
-        for node in self.mapping.nodes:
-            level = _level(self.machine, node.target)
-            target = _outer_name(node.target, self.machine)
-            if isinstance(level, Storage):
-                spaces = [space.name for space in self.problem.dataspaces]
-                keep = [name for name in spaces if name in node.keep]
-                bypass = [name for name in spaces if name not in node.keep]
-                found.append({"target": target, "type": "dataspace", "keep": keep, "bypass": bypass})
-                found.append({"target": target, "type": "temporal", **self._loops(node, level.temporal)})
-            elif isinstance(level, Fanout):
-                found.append({"target": target, "type": "spatial", **self._loops(node, level.spatial, spatial=True)})
-        return found
-
-    def _loops(self, node: NodeMapping, loops: LoopConstraints, *, spatial: bool = False) -> Directive:
-        inner_first = [name for name in reversed(node.permutation) if node.factor(name) > 1]
-        if spatial:
-            inner_first.sort(key=lambda name: name not in node.x_dims)
-        along_x = sum(name in node.x_dims for name in inner_first) if spatial else 0
-        unit = [name for name in self.problem.dimensions if name not in inner_first]
-        factors = [
-            f"{name}={node.factor(name)}" for name in self.problem.dimensions if self._written(name, node, loops)
-        ]
-        if not loops.permutation:
-            idle = max(0, min(loops.split if loops.split is not None else along_x, len(unit) + along_x) - along_x)
-            order = unit[:idle] + inner_first + unit[idle:]
-        else:
-            kept = tuple(name for name in loops.permutation if name in self.problem.dimensions)
-            full = self._full(kept, unit)
-            real = [name for name in full if node.factor(name) > 1]
-            order = list(kept) if real == inner_first else inner_first + unit
-            if real != inner_first:
-                self.beyond[node.target] = "order of loops"
-        found: Directive = {"factors": factors, "permutation": order}
-        if spatial:
-            found["split"] = self._split(node, loops, order, along_x)
-        return found
-
-    def _full(self, order: tuple[str, ...], unit: Sequence[str]) -> tuple[str, ...]:
-        """All dimensions in the order in which Timeloop takes them."""
-        found = with_unit_loops(order, unit)
-        return found + tuple(name for name in self.problem.dimensions if name not in found)
-
-    def _written(self, name: str, node: NodeMapping, loops: LoopConstraints) -> bool:
-        """False for a factor that the machine's constraints say in another way."""
-        bound, factor = loops.factors.get(name), node.factor(name)
-        if bound is None:
-            return not any(name in group for group in loops.maximize)
-        if bound.value in (0, factor):
-            return bound.value != 0
-        if bound.relation == "<=" and factor == 1:
-            return False
-        self.beyond[node.target] = f"factor of {name}"
-        return True
-
-    def _split(self, node: NodeMapping, loops: LoopConstraints, order: list[str], along_x: int) -> int:
-        """How many of the innermost dimensions run along X, those of factor 1 counted where the front end puts them."""
-        unit = [name for name in self.problem.dimensions if node.factor(name) == 1]
-        full = self._full(tuple(order), unit)
-        real = [name for name in full if node.factor(name) > 1]
-        fewest = full.index(real[along_x - 1]) + 1 if along_x else 0
-        most = full.index(real[along_x]) if along_x < len(real) else len(full)
-        if loops.split is None:
-            return fewest
-        if fewest <= loops.split and (loops.split <= most or most == len(full)):
-            return loops.split
-        self.beyond[node.target] = "split"
-        return fewest
+    def place(self, node: str, slot: str) -> YamlNode:
+        """The directive that says something of a node, to point at."""
+        level = self.levels.get(node)
+        others = (level.keep, level.loops) if level and slot == "keep" else (level.loops, level.keep) if level else ()
+        return next((directive for directive in others if directive is not None), self.first)
 
 
 def _constraints(node: Storage | Fanout) -> LoopConstraints:
     return node.temporal if isinstance(node, Storage) else node.spatial
-
-
-def _level(machine: Machine, name: str) -> Node:
-    try:
-        return machine.node(name)
-    except KeyError:
-        names = [node.name for node in machine.nodes]
-        raise SpecError("the machine has no such node", value=name, suggestion=nearest(name, names)) from None
-
-
-def _outer_name(name: str, machine: Machine) -> str:
-    """A fanout that belongs to a component is targeted under the component's name."""
-    implied = _IMPLIED.fullmatch(name)
-    return implied[1] if implied and any(node.name == implied[1] for node in machine.nodes) else name

@@ -129,10 +129,10 @@ def test_the_table_shows_the_counts(files):
 def test_bad_input_is_an_input_error_with_its_place(files, tmp_path):
     outcome = run(files | {"mapping": files["arch"]}, "--json")
     assert isinstance(outcome.exception, SpecError)
-    assert f"{files['arch']}:1: no mapping is given" in str(outcome.exception)
+    assert f"{files['arch']}: no mapping is given" in str(outcome.exception)
     outcome = run(files | {"arch": str(tmp_path / "absent.yaml")})
     assert isinstance(outcome.exception, SpecError)
-    assert "absent.yaml: cannot be read" in str(outcome.exception)
+    assert "absent.yaml: no such file" in str(outcome.exception)
 
 
 def test_rules_can_be_switched_off(tmp_path):

@@ -1,8 +1,10 @@
 """Mappings: read, checked and written."""
 
 import math
+from dataclasses import replace
 
 import pytest
+import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from v04_cases import ARCH, MAPPING, PROBLEM, fake_estimate
@@ -28,7 +30,7 @@ def machine():
 
 
 def read(text, machine, problem):
-    return read_mapping([("m.yaml", text)], machine, problem)
+    return read_mapping([("m.yaml", text)], machine, problem, ignore_constraints=True)
 
 
 def test_orders_omissions_and_forms(machine, problem):
@@ -231,3 +233,90 @@ def test_no_mapping(machine, problem):
 def test_a_mapping_of_another_machine_is_not_written(machine, problem):
     with pytest.raises(SpecError, match=r"the machine has no such node .got 'drum'.; did you mean 'dram'"):
         write_mapping(Mapping((NodeMapping("drum"),)), machine, problem)
+
+
+def joined_by_the_front_end(written, machine):
+    """The rule by which Timeloop's front end joins a mapping with constraints: what both say must be the same.
+
+    Lists of dimensions and splits must be equal, unless one is absent; factors of a dimension must have equal values,
+    whatever their relations.
+    """
+    for directive in written:
+        if directive["type"] == "dataspace":
+            continue
+        spatial = directive["type"] == "spatial"
+        name = directive["target"]
+        node = next(
+            each
+            for each in machine.nodes
+            if each.name in (name, f"inter_{name}_spatial") and isinstance(each, Fanout if spatial else Storage)
+        )
+        loops = node.spatial if spatial else node.temporal
+        if loops.permutation and list(loops.permutation) != directive["permutation"]:
+            return False
+        if spatial and loops.split not in (None, directive["split"]):
+            return False
+        for factor in directive["factors"]:
+            dimension, value = factor.split("=")
+            if dimension in loops.factors and loops.factors[dimension].value != int(value):
+                return False
+    return True
+
+
+def test_a_mapping_is_written_in_words_that_go_with_the_constraints(machine, problem):
+    every = frozenset({"Weights", "Inputs", "Outputs"})
+    nodes = (
+        NodeMapping("dram", {"C": 8, "P": 3}, ("C", "P"), keep=every),
+        NodeMapping("glb", {"Q": 4, "M": 2}, ("M", "Q"), keep=frozenset({"Inputs", "Outputs"})),
+        NodeMapping("pe", {"M": 2}, ("M",)),
+        NodeMapping("wreg", {"R": 3}, ("R",), keep=frozenset({"Weights"})),
+        NodeMapping("oreg", {"P": 2}, ("P",), keep=frozenset({"Outputs"})),
+        NodeMapping("inter_mac_spatial", {"M": 2}, ("M",), x_dims=frozenset({"M"})),
+    )
+    text = write_mapping(Mapping(nodes), machine, problem)
+    assert joined_by_the_front_end(yaml.safe_load(text)["mapping"], machine)
+    assert not text.startswith("#")
+    assert read_mapping([("m", text)], machine, problem) == Mapping(nodes)
+    # glb's constraint leaves open what comes outside P and Q; Timeloop takes C before M there
+    other = replace(nodes[1], factors={"Q": 4, "M": 2, "C": 2}, permutation=("C", "M", "Q"))
+    fewer = replace(nodes[0], factors={"C": 4, "P": 3})
+    text = write_mapping(Mapping((fewer, other, *nodes[2:])), machine, problem)
+    assert text.startswith("# glb: its order of loops is not all that the machine's constraints say there")
+    assert not joined_by_the_front_end(yaml.safe_load(text)["mapping"], machine)
+    assert read_mapping([("m", text)], machine, problem) == Mapping((fewer, other, *nodes[2:]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("keep: [Weights, Inputs, Outputs]", "keep: [Weights, Inputs, Outputs]", "of pe say split 1 of permutation"),
+        (
+            "{target: glb, type: t",
+            "{target: glb, type: dataspace, keep: [Weights]}\n- {target: glb, type: t",
+            "bypass We",
+        ),
+        (
+            "{target: glb, type: t",
+            "{target: glb, type: dataspace, bypass: [Inputs]}\n- {target: glb, type: t",
+            "keep Inp",
+        ),
+        ("{target: wreg,", "{target: wreg, type: dataspace, keep: [Outputs]}\n- {target: wreg,", "say bypass Outputs"),
+        ("factors: [Q=4], permutation: [Q]", "factors: [Q=4, R=3], permutation: [Q]", "say R=1, this mapping has R=3"),
+        ("factors: [Q=4], permutation: [Q]", "factors: [Q=4, C=8], permutation: [Q]", "say C<=4, this mapping has C=8"),
+        (
+            "factors: [Q=4], permutation: [Q]",
+            "factors: [Q=2, P=3], permutation: [Q, P]",
+            r"permutation \[P, Q\], inner",
+        ),
+    ],
+)
+def test_a_mapping_that_contradicts_the_constraints_is_refused(machine, problem, old, new, message):
+    fitting = MAPPING.replace("permutation: [C, M], split: 2", "permutation: [N, C, M], split: 2")
+    text = MAPPING.replace(old, new)
+    if "split" not in message:
+        text = fitting.replace(old, new).replace("[C=4, M=4]", "[C=1, M=4]").replace("C=2, M=1, R=1", "C=0, M=1, R=1")
+        text = text.replace("R=3, M=1", "R=0, M=1").replace("P=3, Q=1", "P=0, Q=0")
+    with pytest.raises(SpecError, match=message) as error:
+        read_mapping([("m.yaml", text)], machine, problem)
+    assert error.value.file == "m.yaml"
+    assert error.value.line
