@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from camel_plugin.components.compound import estimate_component
-from camel_plugin.files.specification import load_sources, merge
+from camel_plugin.files.specification import read_specification
 from camel_plugin.files.yaml_source import YamlNode
 
 RECORDED = Path(__file__).parents[1] / "tests" / "recorded" / "accelergy-stock.json"
@@ -53,7 +53,7 @@ def comparisons(designs: Path | None = None) -> list[Comparison]:
     """Every distinct component of the four machines, by class."""
     classes: dict[str, YamlNode] = {}
     if designs is not None:
-        classes = dict(merge(load_sources(sorted((designs / "_components").glob("*.yaml")))).classes)
+        classes = dict(read_specification(sorted((designs / "_components").glob("*.yaml"))).classes)
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))["machines"]
     found = [each for records in recorded.values() for record in records for each in _compared(record, classes)]
     return sorted(dict.fromkeys(found), key=lambda each: each.kind.lower())

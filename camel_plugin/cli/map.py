@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, ProblemFiles
+from camel_plugin.cli.model import ArchFiles, AsJson, ErtFile, FillErt, ProblemFiles
 from camel_plugin.cli.options import Dense, Jinja, ObjectiveOption, Pad, Refresh, parse_reading
 from camel_plugin.spec.objective import Objective
 
@@ -27,6 +27,7 @@ def map_command(
     jinja: Jinja = None,
     dense: Dense = False,
     ert: ErtFile = None,
+    fill_ert: FillErt = False,
     objective: ObjectiveOption = Objective.EDP,
     refresh: Refresh = "lifetime",
     budget: Budget = BUDGET_S,
@@ -57,7 +58,7 @@ def map_command(
     reading = parse_reading(jinja, dense)
     sources = arch_sources(arch)
     layer = read_problem(file_sources(problem) or sources, reading)
-    machine = read_machine(sources, ert=ert, problem=layer, reading=reading)
+    machine = read_machine(sources, ert=ert, fill_ert=fill_ert, problem=layer, reading=reading)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     errors = Console(stderr=True)
     searching = errors.status("searching (Ctrl-C stops with the best so far)")
@@ -86,7 +87,7 @@ def map_command(
         bounds = ", ".join(f"{dim} {layer.size[dim]} to {bound}" for dim, bound in result.padded.items())
         console.print(f"# padded: {bounds}", highlight=False)
     console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
-    print_evaluation(result.evaluation, console, machine.unconfirmed if ert is None else ())
+    print_evaluation(result.evaluation, console, machine.unconfirmed)
     proof = "proven optimal" if result.optimality_gap == 0 else f"at most {result.optimality_gap:.2%} above the optimum"
     console.print(
         f"{objective.value} {result.value:.6g} {_unit(objective)}, {proof}; {result.evaluated:,} mappings costed "

@@ -38,6 +38,7 @@ ErtFile = Annotated[
     Path | None,
     typer.Option("--ert", metavar="FILE", help="Energies in Accelergy's ERT.yaml form, in place of our own."),
 ]
+FillErt = Annotated[bool, typer.Option("--fill-ert", help="Estimate what the energy table leaves out, and name it.")]
 
 
 class TimeloopRule(StrEnum):
@@ -66,6 +67,7 @@ def model_command(
     jinja: options.Jinja = None,
     dense: options.Dense = False,
     ert: ErtFile = None,
+    fill_ert: FillErt = False,
     without: Without = None,
     refresh: options.Refresh = "lifetime",
     as_json: AsJson = False,
@@ -86,7 +88,7 @@ def model_command(
     reading = options.parse_reading(jinja, dense)
     sources = arch_sources(arch)
     layer = read_problem(file_sources(problem) or sources, reading)
-    machine = read_machine(sources, ert=ert, problem=layer, reading=reading)
+    machine = read_machine(sources, ert=ert, fill_ert=fill_ert, problem=layer, reading=reading)
     task = Task(machine, layer, duties=idle_duties(machine, load_policy(refresh)))
     rules = ModelRules(**{rule.value.replace("-", "_"): False for rule in without or ()})
     given = read_mapping(
@@ -98,7 +100,7 @@ def model_command(
         return
     from rich.console import Console
 
-    print_evaluation(result, Console(), machine.unconfirmed if ert is None else ())
+    print_evaluation(result, Console(), machine.unconfirmed)
 
 
 def arch_sources(given: Sequence[str]) -> list[Source]:

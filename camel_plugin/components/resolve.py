@@ -35,8 +35,8 @@ def read_machine(
 
     Args:
         sources: files, or (label, text) pairs; merged as Timeloop's front end merges them.
-        ert: energies in Accelergy's ERT.yaml form, which have all scales in them already; the components in it are
-            not estimated.
+        ert: energies in Accelergy's ERT.yaml form, in place of an ``ERT`` section in the sources; they have all scales
+            in them already, and the components in it are not estimated.
         fill_ert: estimate what the table leaves out, and note it, instead of refusing the table.
         name: of the machine; by default that of the first file with an architecture.
         problem: see :func:`camel_plugin.files.v04.reader.read_architecture`.
@@ -46,8 +46,10 @@ def read_machine(
         SpecError: with file, line, field, value and the nearest valid name.
     """
     architecture = read_architecture(sources, problem, reading)
-    tables = ert_file.read_ert(ert) if ert else {}
-    notes = _compared(architecture, tables, ert, fill=fill_ert) if ert else []
+    section = architecture.ert
+    tables = ert_file.read_ert(ert) if ert else ert_file.parse_ert(section) if section else {}
+    label = str(ert or (section and section.file))
+    notes = _compared(architecture, tables, label, fill=fill_ert) if tables else []
     resolver = _Resolver(architecture, tables, notes)
     vector, machine = resolver.vector(), architecture.machine
     return replace(
@@ -59,7 +61,7 @@ def read_machine(
     )
 
 
-def _compared(architecture: Architecture, tables: Mapping[str, ert_file.Row], ert: Path, *, fill: bool) -> list[str]:
+def _compared(architecture: Architecture, tables: Mapping[str, ert_file.Row], ert: str, *, fill: bool) -> list[str]:
     """Notes on components without a row and rows without a component; without ``fill`` the first one is refused."""
     fanouts = [node.name for node in architecture.machine.nodes if isinstance(node, Fanout)]
     known = {*architecture.components, *fanouts, *(f"inter_{name}_spatial" for name in fanouts)}

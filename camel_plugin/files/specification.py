@@ -153,6 +153,8 @@ _LISTS = {
     ("mapping",),
     ("globals", "expression_custom_functions"),
     ("globals", "accelergy_plug_ins"),
+    ("ERT", "tables"),
+    ("ART", "tables"),
 }
 """Lists of several files that follow one another; anything else must be the same wherever it is given."""
 

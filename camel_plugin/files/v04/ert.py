@@ -40,13 +40,18 @@ COMPUTE = ("mac_random", "mult_random", "mac", "mult", "compute")
 
 
 def read_ert(path: Path) -> dict[str, Row]:
-    """Rows of an ERT file by component name, ``system.dram[1..1]`` being ``dram``.
+    """Rows of an ERT file, see :func:`parse_ert`."""
+    return parse_ert(entries(load_yaml(path), {"ERT", "ART"}, {"ERT"})["ERT"])
+
+
+def parse_ert(root: YamlNode) -> dict[str, Row]:
+    """Rows of an ``ERT`` section by component name, ``system.dram[1..1]`` being ``dram``.
+
+    An action that has several energies, by its arguments, has the largest of them, as in Timeloop.
 
     Raises:
-        SpecError: not of this form, a negative energy, a component that stands twice.
+        SpecError: not of this form, a negative energy, a component or an action that stands twice.
     """
-    tree = load_yaml(path)
-    root = entries(tree, {"ERT", "ART"}, {"ERT"})["ERT"]
     rows: dict[str, Row] = {}
     for node in items(entries(root, {"version", "tables"}, {"tables"})["tables"]):
         table = entries(
@@ -56,13 +61,17 @@ def read_ert(path: Path) -> dict[str, Row]:
         name = re.sub(r"\[[^\]]*\]", "", label).split(".")[-1]
         if name in rows:
             raise table["name"].error("this component stands in the table twice", value=name)
-        energies = {}
+        energies: dict[str, float] = {}
+        seen = []
         for each in items(table["actions"]):
             action = entries(each, {"name", "arguments", "energy"}, {"name", "energy"})
             verb = text(action["name"])
-            if verb in energies:
+            asked = verb, action["arguments"].plain() if "arguments" in action else None
+            if asked in seen:
                 raise each.error("this action stands in the table twice", value=verb)
-            energies[verb] = _scaled(number(action["energy"], minimum=0), _PJ_EXPONENT)
+            seen.append(asked)
+            energy_J = _scaled(number(action["energy"], minimum=0), _PJ_EXPONENT)
+            energies[verb] = max(energy_J, energies.get(verb, energy_J))
         rows[name] = Row(label, energies, node)
     return rows
 

@@ -76,12 +76,14 @@ class Architecture:
         components: storage or compute unit -> what an estimator is told of it.
         vector: the vector unit, and its lanes.
         classes: compound component classes by name.
+        ert: the ``ERT`` section in the files.
     """
 
     machine: Machine
     components: Mapping[str, Component]
     vector: tuple[Component, int] | None
     classes: Mapping[str, YamlNode]
+    ert: YamlNode | None = None
 
 
 def read_architecture(
@@ -182,7 +184,7 @@ class _Reader:
             unconfirmed=() if "global_cycle_seconds" in self.inherited else (assumed,),
         )
         components = {each.unit.name: each for each in self.nodes if isinstance(each, Component)}
-        return Architecture(machine, components, self.vector, self.spec.classes)
+        return Architecture(machine, components, self.vector, self.spec.classes, self.spec.sections.get("ERT"))
 
     def read_nodes(self, nodes: Sequence[YamlNode]) -> None:
         """One branch, outermost first."""

@@ -36,7 +36,10 @@ _NEUTRAL: Mapping[str, tuple[object, str]] = {
     "vector_access_energy": (None, "energies stand in an ERT (--ert) or in a component class"),
     "addr_gen_energy": (None, "address generators belong in a component class or an ERT (--ert)"),
 }
-_KNOWN = (*_READ, *_BANDWIDTH, *_NEUTRAL, "row_bits", "temperature", "technology", "global_cycle_seconds")
+_KNOWN = (
+    *(*_READ, *_BANDWIDTH, *_NEUTRAL),
+    *("row_bits", "temperature", "technology", "global_cycle_seconds", "n_instances"),
+)
 
 
 def read_storage(
