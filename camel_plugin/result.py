@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, computed_field
 
 from camel_plugin.errors import Shortfall
 from camel_plugin.spec.evaluation import TileStay
+from camel_plugin.spec.machine import Compute, Machine, Storage
 from camel_plugin.spec.meaning import means
 from camel_plugin.spec.plan import Plan
 from camel_plugin.spec.recipe import Recipe
@@ -272,6 +273,34 @@ class TimeAndEnergy:
 
 
 @dataclass(frozen=True)
+class ActionEnergy:
+    """What one action of one instance of a component costs, and who says so."""
+
+    component: Annotated[str, means("component", "", "its name")]
+    action: Annotated[str, means("action", "", "read, write, update: an access; compute: an operation; leak: a cycle")]
+    energy_J: Annotated[float, means("energy", "J", "of one")]
+    source: Annotated[str, means("source", "", "row of an ERT, installed Accelergy, its rules, a built-in model")]
+
+    @classmethod
+    def all_of(cls, machine: Machine) -> tuple[ActionEnergy, ...]:
+        """Of every component of a machine, outermost first."""
+        rows: list[tuple[str, dict[str, float], str]] = []
+        for node in machine.nodes:
+            if isinstance(node, Storage):
+                read, write, update = node.energy.read_J, node.energy.write_J, node.energy.update_J
+                costs = {"read": read, "write": write, "update": update, "leak": node.energy.leakage_J_per_cycle}
+                rows.append((node.name, costs, node.energy_source))
+            elif isinstance(node, Compute):
+                costs = {"compute": node.energy_J, "leak": node.leakage_W * machine.cycle_s}
+                rows.append((node.name, costs, node.energy_source))
+        if machine.vector is not None:
+            rows.append(("vector unit", {"compute": machine.vector.energy_J}, machine.vector.energy_source))
+        return tuple(
+            cls(name, action, energy_J, source) for name, costs, source in rows for action, energy_J in costs.items()
+        )
+
+
+@dataclass(frozen=True)
 class StepResult:
     """What one training step costs on one machine."""
 
@@ -283,6 +312,8 @@ class StepResult:
     temperature_C: Annotated[float, means("temperature", "C", "of the die")]
     peak_onchip_bytes: Annotated[float, means("peak on chip", "B", "most bytes of residents at any moment")]
     area_m2: Annotated[float, means("area", "m2", "of the chip")]
+    technology: Annotated[str, means("node", "", "technology of the chip")] = ""
+    energies: Annotated[tuple[ActionEnergy, ...], means("energies", "", "of each action of each component")] = ()
     lifetimes: Annotated[tuple[LevelLifetimes, ...], means("lifetimes", "", "of each eDRAM level")] = ()
     unconfirmed: Annotated[tuple[str, ...], means("unconfirmed", "", "assumed constants, with sources")] = ()
     published: Annotated[str, means("published", "", "what the machine's authors report; no target")] = ""

@@ -39,10 +39,18 @@ def _factors(space: MapSpace) -> list[Shortfall]:
             reached = {a * f for a in reached for f in factors if bound % (a * f) == 0}
         if bound not in reached:
             most = max(reached, default=0)
-            found.append(
-                Shortfall(f"loops over {dim}", bound, most, "iterations", f"allow more factors of {dim} at some node")
-            )
+            found.append(Shortfall(f"loops over {dim}", bound, most, "iterations", _wider(space, dim)))
     return found
+
+
+def _wider(space: MapSpace, dim: str) -> str:
+    """What to change, by the constraints that bound the factors of a dimension."""
+    bounds = [
+        f"{dim}{bound.relation}{bound.value} at {node.name}"
+        for node in space.nodes
+        if (bound := (node.temporal if isinstance(node, Storage) else node.spatial).factors.get(dim)) is not None
+    ]
+    return f"allow more factors of {dim} at some node" + (f"; constraints: {', '.join(bounds)}" if bounds else "")
 
 
 def _meshes(space: MapSpace) -> list[Shortfall]:

@@ -15,7 +15,7 @@ from camel_plugin.refresh.ledger import Ledger
 from camel_plugin.refresh.level_refresh import level_refresh
 from camel_plugin.refresh.lifetime import lifetimes
 from camel_plugin.refresh.remedies import level_lifetimes
-from camel_plugin.result import LevelTraffic, OperationCost, OperationMapping, StepResult
+from camel_plugin.result import ActionEnergy, LevelTraffic, OperationCost, OperationMapping, StepResult
 from camel_plugin.schedule.placement import peak_bytes
 from camel_plugin.schedule.timeline import make_timeline
 from camel_plugin.spec.evaluation import MapResult
@@ -66,6 +66,8 @@ def account(
         temperature_C=machine.temperature_C,
         peak_onchip_bytes=sum(peak_bytes(plan).values()),
         area_m2=machine.area_m2,
+        technology=machine.technology,
+        energies=ActionEnergy.all_of(machine),
         lifetimes=tuple(level_lifetimes(plan, activity, costs) for activity in levels.values()),
         unconfirmed=machine.unconfirmed,
         published=machine.published,

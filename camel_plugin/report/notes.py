@@ -10,6 +10,7 @@ def notes(result: StepResult) -> list[str]:
     return [
         *_search(result),
         *(format_notes(result.plan.machine, result.plan.step) if result.plan else ()),
+        *_vector(result),
         *_spills(result),
         *_padding(result),
         *_anew(result),
@@ -29,6 +30,30 @@ def _search(result: StepResult) -> list[str]:
         if each.latency_s is not None and each.energy_J is not None
     )
     return [f"searched {len(found)} plans (micro-batch {sizes}), the most promising mapped: {best}"]
+
+
+def _vector(result: StepResult) -> list[str]:
+    """Element operations that the machine's description has no unit for."""
+    if result.plan is None or result.plan.machine.vector is not None:
+        return []
+    if all(operation.problem is not None for operation in result.plan.step.operations):
+        return []
+    return ["no vector unit is described: element operations run on the MAC units, each at the energy of a MAC"]
+
+
+def foreign(result: StepResult) -> bool:
+    """Some energies come from elsewhere than our component models."""
+    return any(entry.source and not entry.source.startswith("built-in model: ") for entry in result.energies)
+
+
+def sources(result: StepResult) -> str:
+    """Where the energies come from: who prices which components."""
+    named: dict[str, list[str]] = {}
+    for entry in result.energies:
+        names = named.setdefault(entry.source or "unknown", [])
+        if entry.component not in names:
+            names.append(entry.component)
+    return "; ".join(f"{', '.join(names)}: {source}" for source, names in named.items())
 
 
 def _run(result: StepResult) -> list[str]:

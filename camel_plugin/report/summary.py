@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from camel_plugin.report.notes import notes
+from camel_plugin.report.notes import foreign, notes, sources
 from camel_plugin.report.refresh_reasons import change_note
 from camel_plugin.report.units import quantity
 from camel_plugin.result import ENERGY_PARTS, DataLifetime, StepResult, Totals
@@ -94,6 +94,11 @@ def _short(key: str, value: object) -> str:
     return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
 
 
+def conditions(result: StepResult) -> str:
+    """Node and die temperature."""
+    return f"{result.technology or '?'}, {result.temperature_C:g} C"
+
+
 def ratio(baseline: float, own: float) -> float | None:
     """``baseline / own``: above 1 the evaluated machine is the better one; None where it means nothing."""
     return baseline / own if own > 0 else None
@@ -163,9 +168,17 @@ def remarks(result: StepResult) -> list[str]:
         lines.append(_proof(gaps))
     own = notes(result)
     lines += own
+    if foreign(result):
+        lines.append(f"energies: {sources(result)}")
     lines += _unconfirmed("unconfirmed", result.unconfirmed)
+    nodes = {machine.technology for _, machine in machines(result)} - {""}
+    if len(nodes) > 1:
+        named = "; ".join(f"{label}: {machine.technology}" for label, machine in machines(result) if machine.technology)
+        lines.append(f"nodes differ ({named}): the ratios compare technologies as well as machines")
     for label, baseline in machines(result)[1:]:
         lines += [f"{label}: {note}" for note in notes(baseline) if note not in own]
+        if foreign(baseline):
+            lines.append(f"{label}: energies: {sources(baseline)}")
         if change := change_note(baseline, result):
             lines.append(f"{label}: {change}")
         more = [constant for constant in baseline.unconfirmed if constant not in result.unconfirmed]

@@ -48,7 +48,9 @@ class PendingPlan:
         """
         bare = replace(plan, mappings={})
         tasks = {
-            operation.name: task(bare, operation, duties.get(operation.name))
+            operation.name: replace(
+                task(bare, operation, duties.get(operation.name)), name=f"{operation.name} ({operation.pass_.value})"
+            )
             for operation in plan.step.operations
             if operation.problem is not None
         }

@@ -267,6 +267,7 @@ class Machine:
         yaml: the Timeloop v0.4 text it was made from.
         published: what its authors report of it.
         unconfirmed: assumed or recalled constants behind its energies, in words for the report.
+        technology: node of its chip, ``16 nm``; several where its components differ, empty where no file says it.
     """
 
     name: str
@@ -277,6 +278,7 @@ class Machine:
     yaml: str = field(default="", compare=False)
     published: str = field(default="", compare=False)
     unconfirmed: tuple[str, ...] = field(default=(), compare=False)
+    technology: str = field(default="", compare=False)
 
     @cached_property
     def storages(self) -> tuple[Storage, ...]:

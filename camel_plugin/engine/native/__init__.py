@@ -68,7 +68,7 @@ class NativeEngine:
             missing = shortfalls(space)
             if math.isfinite(search.bound) and not missing:
                 raise EngineError(f"no valid mapping of {task.problem.name} found within {budget_s:g} s")
-            raise InfeasibleError(f"{task.problem.name} on {task.machine.name}", missing or (UNEXPLAINED,))
+            raise InfeasibleError(f"{task.name or task.problem.name} on {task.machine.name}", missing or (UNEXPLAINED,))
         return MapResult(
             mapping=best.batch.mapping(0),
             evaluation=model.report(model.evaluate(best.batch), 0),

@@ -90,7 +90,7 @@ class TimeloopEngine:
             text = job.output("timeloop-mapper.map.yaml")
             if not text:
                 if missing := shortfalls(MapSpace(task)):
-                    raise InfeasibleError(f"{problem.name} on {machine.name}", missing)
+                    raise InfeasibleError(f"{task.name or problem.name} on {machine.name}", missing)
                 refused = self._refusals(job, objective)
                 raise EngineError(f"timeloop-mapper found no valid mapping within {budget_s:g} s; {refused}")
             mapping = read_mapping([("timeloop-mapper.map.yaml", text)], machine, problem)

@@ -150,6 +150,14 @@ class _Reader:
                 raise target.error("target is missing")
             self.targets.setdefault(text(found["target"]), []).append(target)
 
+    def _node(self) -> str:
+        """Technology of the components on the chip, as they name it."""
+        named = (
+            each.attributes.get("technology") for each in self.nodes if isinstance(each, Component) and _on_chip(each)
+        )
+        found = dict.fromkeys(str(name).lower().removesuffix("nm").strip() for name in named if name is not None)
+        return ", ".join(f"{name} nm" for name in found if name.replace(".", "").isdigit())
+
     def _instance(self, problem: Problem) -> dict[str, object]:
         """What ``spec.problem.instance`` is in expressions: all that a file gives there, dimensions or not."""
         if self.spec.problem is None:
@@ -181,6 +189,7 @@ class _Reader:
             cycle_s,
             self._global("temperature", _DEFAULT_TEMPERATURE_C),
             yaml=yaml,
+            technology=self._node(),
             unconfirmed=() if "global_cycle_seconds" in self.inherited else (assumed,),
         )
         components = {each.unit.name: each for each in self.nodes if isinstance(each, Component)}
@@ -386,6 +395,10 @@ class _Reader:
             raise node.error("this name is taken", value=name, suggestion=f"see {first.file}:{first.line}")
         self.places[name] = node
         return name
+
+
+def _on_chip(component: Component) -> bool:
+    return not (isinstance(component.unit, Storage) and component.unit.is_dram)
 
 
 def _technology(class_name: str, found: Mapping[str, YamlNode]) -> str:
