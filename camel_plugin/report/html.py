@@ -36,7 +36,7 @@ def render(result: StepResult) -> str:
             pass_bars=_bars([name for name, _ in step], [totals.parts_J for _, totals in step]),
             machines=views.machines(result),
             machine_bars=_bars([label for label, _ in machines], [machine.totals.parts_J for _, machine in machines]),
-            areas=[(label, quantity(machine.area_m2, "m2")) for label, machine in machines],
+            chips=[(machine.arch, summary.chip(machine)) for _, machine in machines],
             retentions=summary.retentions(result),
             lifetimes=views.lifetimes(result, count=_LIFETIMES),
             operations=views.operations(result),

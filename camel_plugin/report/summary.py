@@ -91,12 +91,14 @@ def machines(result: StepResult) -> list[tuple[str, StepResult]]:
 def _short(key: str, value: object) -> str:
     if key == "temperature_C":
         return f"{value:g} C"
+    if key == "technology":
+        return str(value) or "node not said"
     return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
 
 
-def conditions(result: StepResult) -> str:
-    """Node and die temperature."""
-    return f"{result.technology or '?'}, {result.temperature_C:g} C"
+def chip(result: StepResult) -> str:
+    """Area, node and die temperature."""
+    return f"{quantity(result.area_m2, 'm2')} at {result.technology or 'a node not said'}, {result.temperature_C:g} C"
 
 
 def ratio(baseline: float, own: float) -> float | None:
@@ -215,6 +217,7 @@ def settings(result: StepResult) -> dict[str, object]:
         **chosen,
         "overrides": dict(result.overrides),
         "micro_batch": recipe.micro_batch,
+        "technology": result.technology,
         "temperature_C": result.temperature_C,
     }
 

@@ -64,8 +64,8 @@ def _passes(result: StepResult, console: Console) -> None:
 def _baselines(result: StepResult, console: Console) -> None:
     _print(console, _table(views.machines(result)))
     _line(console, f"time x and energy x: machine / {result.arch}; above 1, {result.arch} is better")
-    areas = (f"{label} {quantity(machine.area_m2, 'm2')}" for label, machine in summary.machines(result))
-    _line(console, "area: " + ", ".join(areas))
+    chips = (f"{machine.arch} {summary.chip(machine)}" for _, machine in summary.machines(result))
+    _line(console, "chips: " + "; ".join(chips))
     if result.published:
         _line(console, f"reference (published, not a target): {result.published}")
 

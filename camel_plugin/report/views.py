@@ -26,7 +26,6 @@ def machines(result: StepResult) -> list[Field]:
     own = result.totals
     return [
         words("machine", (label for label, _ in labelled)),
-        words("at", (summary.conditions(machine) for _, machine in labelled)),
         *_quantities(Totals, rows, *COSTS),
         formatted("time x", (summary.ratio(row.latency_s, own.latency_s) for row in rows), ".2f"),
         formatted("energy x", (summary.ratio(row.energy_J, own.energy_J) for row in rows), ".2f"),
