@@ -253,3 +253,50 @@ def test_storage_without_problem_names_keeps_other_dataspaces():
 
 def test_all_storages_are_storages():
     assert all(isinstance(node, Storage) for node in read_machine([("a", ARCH)]).storages)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        # Timeloop exits: block_size * word_bits * cluster_size != storage width
+        (
+            "{depth: 4, width: 64, datawidth: 8, block_size: 4}",
+            "width must be datawidth * block_size * cluster_size = 32",
+        ),
+        ("{depth: 4, width: 60, datawidth: 8}", "width must be a multiple of datawidth = 8"),
+        # Timeloop asserts that clusters divide the instances, 16 here
+        ("{depth: 4, width: 512, datawidth: 8, cluster_size: 64}", "the meshes make 16 instances (got 64)"),
+        ("{depth: 4, width: 64, datawidth: 8, instances: 4}", "the meshes make 16 instances (got 4)"),
+        ("{depth: 4, width: 64, datawidth: 8, vector_access_energy: 5}", "energies stand in an ERT"),
+        ("{depth: 4, width: 64, datawidth: 8, addr_gen_energy: 5}", "address generators belong in a component class"),
+        ("{depth: 4, width: 64, datawidth: 8, reduction_supported: False}", "cannot take part in reductions"),
+        ("{depth: 4, memory_depth: 4, sizeKB: 1, width: 64, datawidth: 8}", "gives the size again"),
+    ],
+)
+def test_sizes_that_timeloop_refuses_or_would_change_in_silence(attributes, message):
+    text = ARCH.replace("{depth: 32, width: 16, datawidth: 8}", attributes)
+    with pytest.raises(SpecError) as error:
+        read_machine([("a", text)])
+    assert message in str(error.value)
+
+
+def test_several_energies_of_an_action_are_the_largest(tmp_path):
+    """Timeloop takes the most expensive of the entries that an action has for its arguments."""
+    rows = {name: {"read": 1.0, "write": 2.0} for name in ("dram", "glb", "wreg", "oreg")} | {"mac": {"compute": 3.0}}
+    text = ert_text(rows).replace(
+        '{"name": "read", "arguments": {}, "energy": 1.0}',
+        '{"name": "read", "arguments": {"data_delta": 0}, "energy": 0.5}, '
+        '{"name": "read", "arguments": {"data_delta": 1}, "energy": 4.0}',
+        1,
+    )
+    assert "data_delta" in text
+    (tmp_path / "ERT.yaml").write_text(text)
+    machine = read_machine([("a", ARCH)], ert=tmp_path / "ERT.yaml")
+    assert [storage.energy.read_J for storage in machine.storages] == [4e-12, 1e-12, 1e-12, 1e-12]
+    assert read_machine([("a", ARCH), ("ert", text)]).storages == machine.storages
+
+
+def test_an_inherited_cluster_size_is_none_of_a_storage():
+    """Timeloop's front end gives every storage a cluster_size of its own, 1."""
+    text = ARCH.replace("vector_lanes: 16}", "vector_lanes: 16, cluster_size: 4}")
+    assert [storage.cluster_size for storage in read_machine([("a", text)]).storages] == [1, 1, 1, 1]

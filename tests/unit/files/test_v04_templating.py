@@ -90,3 +90,53 @@ def test_an_included_key_must_exist(tmp_path):
     assert load_specification("x: {{ include('part.yaml', 'a.b') }}", str(tmp_path / "t.yaml")).plain() == {"x": 1}
     with pytest.raises(SpecError, match="has no such key"):
         load_specification("x: {{ include('part.yaml', 'a.c') }}", str(tmp_path / "t.yaml"))
+
+
+def test_values_come_from_outside():
+    assert load_specification("a: {{ width }}\nb: {{ name }}", "t", {"width": 16, "name": "x"}).plain() == {
+        "a": 16,
+        "b": "x",
+    }
+    with pytest.raises(SpecError, match="give it a value with --jinja KEY=VALUE"):
+        load_specification("a: {{ width }}", "t")
+
+
+def test_included_text_is_rendered_in_its_own_place(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "defs.yaml").write_text("x: {{ n }}\n{{ include_text('more.yaml') }}")
+    (tmp_path / "inner" / "more.yaml").write_text("here: '{{ cwd() }}'")
+    text = "{{ include_text('inner/defs.yaml') }}\ny: {{ n + 1 }}"
+    tree = load_specification(text, str(tmp_path / "top.yaml"), {"n": 1}).plain()
+    assert tree == {"x": 1, "here": str(tmp_path / "inner"), "y": 2}
+
+
+def test_macros_and_comments_of_jinja(tmp_path):
+    (tmp_path / "macros.j2").write_text("{% macro twice(x) %}{{ 2 * x }}{% endmacro %}")
+    text = "{# nothing #}{% import 'macros.j2' as m %}a: {{ m.twice(4) }}"
+    assert load_specification(text, str(tmp_path / "t.yaml")).plain() == {"a": 8}
+
+
+def test_a_relative_name_finds_what_an_absolute_one_finds(tmp_path, monkeypatch):
+    (tmp_path / "machine" / "inc").mkdir(parents=True)
+    (tmp_path / "machine" / "inc" / "part.yaml").write_text("a: 1")
+    text = "{{ add_to_path(cwd() ~ '/inc') }}\nx: {{ include('part.yaml', 'a') }}\nall: {{ find_paths('*.yaml') }}"
+    monkeypatch.chdir(tmp_path)
+    for name in ("machine/top.yaml", str(tmp_path / "machine" / "top.yaml")):
+        tree = load_specification(text, name).plain()
+        assert tree == {"x": 1, "all": [str(tmp_path / "machine" / "inc" / "part.yaml")]}
+
+
+def test_include_tags_of_yaml(tmp_path):
+    (tmp_path / "part.yaml").write_text("a: 1")
+    (tmp_path / "parts").mkdir()
+    for name in "ab":
+        (tmp_path / "parts" / f"{name}.yaml").write_text(f"is: {name}")
+    tree = load_specification("x: !include part.yaml\ny: !includedir parts", str(tmp_path / "t.yaml")).plain()
+    assert tree == {"x": {"a": 1}, "y": [{"is": "a"}, {"is": "b"}]}
+
+
+def test_one_of_several_files_must_be_meant(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text("x: 1")
+    with pytest.raises(SpecError, match="several files are meant"):
+        load_specification("x: {{ include('*.yaml') }}", str(tmp_path / "t.yml"))
