@@ -36,10 +36,14 @@ _NEUTRAL: Mapping[str, tuple[object, str]] = {
     "vector_access_energy": (None, "energies stand in an ERT (--ert) or in a component class"),
     "addr_gen_energy": (None, "address generators belong in a component class or an ERT (--ert)"),
 }
-_KNOWN = (
-    *(*_READ, *_BANDWIDTH, *_NEUTRAL),
-    *("row_bits", "temperature", "technology", "global_cycle_seconds", "n_instances"),
+_MEANT = (*_READ, *_BANDWIDTH, *_NEUTRAL, "row_bits", "temperature", "technology", "global_cycle_seconds")
+"""What an attribute with a slip of the pen may be meant to be."""
+
+_OTHERS = (
+    *("n_instances", "num_ports", "n_ports", "num_banks", "n_banks", "metadata_block_size", "metadata_datawidth"),
+    *("metadata_word_bits", "metadata_storage_width", "metadata_width", "metadata_storage_depth", "metadata_depth"),
 )
+"""Names that Timeloop or Accelergy read and that change nothing here, although they look like others."""
 
 
 def read_storage(
@@ -84,7 +88,7 @@ def _refuse(node: YamlNode, attributes: Mapping[str, object]) -> None:
             raise _at(node, key).error(reason, value=attributes[key])
     own = node.at(["attributes"])
     for key, child in own.value.items() if isinstance(own.value, dict) else ():
-        if (close := misspelt(key, _KNOWN)) and close not in attributes:
+        if key not in _OTHERS and (close := misspelt(key, _MEANT)) and close not in attributes:
             raise child.error("unknown attribute", value=key, suggestion=f"did you mean {close!r}?")
 
 
@@ -164,4 +168,4 @@ def _misspelling(node: YamlNode, key: str) -> YamlNode | None:
     """The attribute of this component that is meant to be ``key``."""
     own = node.at(["attributes"]).value
     names = own if isinstance(own, dict) else {}
-    return next((names[name] for name in names if name not in _KNOWN and misspelt(name, [key], 0.6)), None)
+    return next((names[name] for name in names if name not in (*_MEANT, *_OTHERS) and misspelt(name, [key], 0.6)), None)
