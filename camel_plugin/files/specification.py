@@ -8,6 +8,7 @@ from camel_plugin.files.expressions import resolve
 from camel_plugin.files.schema import check_version, entries, items, mapping, text
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source, load_sources
 from camel_plugin.files.v03 import modern
+from camel_plugin.files.v03_architecture import as_nodes, is_old
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.files.yaml_text import dump_yaml
 
@@ -75,6 +76,8 @@ def read_specification(sources: Sequence[Source], reading: Reading = AS_THEY_LIE
     for key, node in _sections(load_sources(sources, reading)):
         part = _FORMS.get(key, _as_it_is)(node)
         sections[key] = _combined(sections[key], part, (key,)) if key in sections else part
+    if "architecture" in sections and is_old(sections["architecture"]):
+        sections = as_nodes(sections)
 
     def listed(section: str, key: str) -> list[YamlNode]:
         return items(sections[section].at([key])) if section in sections else []
@@ -108,6 +111,8 @@ def _as_it_is(node: YamlNode) -> YamlNode:
 
 
 def _architecture(node: YamlNode) -> YamlNode:
+    if is_old(node):
+        return node
     found = entries(node, {"version", "nodes"}, {"nodes"})
     check_version(found.get("version"))
     return node

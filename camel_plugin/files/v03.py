@@ -1,4 +1,4 @@
-"""Files of Timeloop v0.1 to v0.3: problems are rewritten as v0.4 has them, anything else is named as what it is."""
+"""Problems of Timeloop v0.1 to v0.3 as v0.4 has them; what is older still is named as what it is."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,23 +33,22 @@ data_spaces:
 - {name: Z, projection: [[[M]], [[N]]], read_write: true}
 """,
 }
-"""The shapes that Timeloop ships and files name, with their dimensions and dataspaces are Timeloop's."""
+"""The shapes that Timeloop ships and files name."""
 
 
 def modern(tree: YamlNode) -> YamlNode:
     """The tree of one file as v0.4 has it.
 
     Raises:
-        SpecError: an architecture of an older version, or a shape that Timeloop does not ship.
+        SpecError: an architecture of v0.1, or a shape that Timeloop does not ship.
     """
     found = mapping(tree)
-    for key in ("architecture", "arch"):
-        if key in found and (key == "arch" or "subtree" in mapping(found[key])):
-            raise found[key].error(
-                "this is an architecture of Timeloop v0.3 or older, only v0.4 is read",
-                suggestion="write its subtrees as !Container and its local components as !Component nodes, outermost "
-                "first, and the fanout between them as spatial: {meshX, meshY}",
-            )
+    if "arch" in found:
+        raise found["arch"].error(
+            "this is an architecture of Timeloop v0.1, only v0.2 to v0.4 are read",
+            suggestion="write architecture: {version: 0.4, nodes: [...]}, storages outermost first as !Component "
+            "nodes, and the fanout between them as !Container nodes with spatial: {meshX, meshY}",
+        )
     if "problem" not in found:
         return tree
     return replace(tree, value={**found, "problem": _problem(found["problem"])})

@@ -203,14 +203,15 @@ def read_factors(node: YamlNode, names: Names) -> dict[str, FactorBound]:
 
 
 def read_permutation(node: YamlNode, names: Names) -> tuple[str, ...]:
-    """Dimensions, innermost first: ``[C, M]``, ``"C, M"`` or, for one-letter dimensions, ``CM``.
+    """Dimensions, innermost first: ``[C, M]``, ``"C, M"`` or, for one-letter dimensions, ``CM`` or ``C M``.
 
     Raises:
         SpecError: an unknown dimension or one given twice.
     """
     words = list(_words(node))
-    if isinstance(node.value, str) and len(words) == 1 and node.value not in (names.dimensions or ()):
-        words = [(letter, node) for letter in node.value]
+    known = names.dimensions or ()
+    if isinstance(node.value, str) and "," not in node.value and not all(word in known for word, _ in words):
+        words = [(letter, node) for letter in node.value if not letter.isspace()]
     for index, (name, item) in enumerate(words):
         check_dimension(name, item, names)
         if name in [earlier for earlier, _ in words[:index]]:

@@ -8,6 +8,7 @@ from camel_plugin.errors import nearest
 from camel_plugin.files.schema import entries, integer, mapping, refuse, text
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import read_specification
+from camel_plugin.files.v03_architecture import BELOW
 from camel_plugin.files.v04.constraints import Names, dataspaces, read_factors, read_permutation
 from camel_plugin.files.v04.mapping_checks import check_capacities, check_constraints, check_loops
 from camel_plugin.files.v04.names import IMPLIED, outer_name
@@ -114,7 +115,7 @@ class _Reader:
         implied = IMPLIED.fullmatch(name)
         fanout = implied is not None and (name in self.levels or implied[1] in self.levels)
         if kind == "spatial":
-            for candidate in (f"inter_{name}_spatial", name, implied[1] if implied else name):
+            for candidate in (f"{BELOW}{name}", f"inter_{name}_spatial", name, implied[1] if implied else name):
                 if candidate in self.levels and isinstance(self.levels[candidate].node, Fanout):
                     return self.levels[candidate]
             if name in self.levels:

@@ -8,7 +8,7 @@ from v04_cases import ARCH, MAPPING, PROBLEM
 from camel_plugin.errors import SpecError
 from camel_plugin.files.sources import Reading, expand, is_file_name
 from camel_plugin.files.specification import is_specification, read_specification
-from camel_plugin.files.v04 import read_problem
+from camel_plugin.files.v04 import read_mapping, read_problem
 from camel_plugin.files.v04.reader import read_architecture
 
 
@@ -106,9 +106,84 @@ def test_problems_of_older_versions():
         read_problem([("p", OLD_PROBLEM.replace("layer", "lair"))])
 
 
-@pytest.mark.parametrize("text", ["architecture: {version: 0.3, subtree: [{name: chip}]}", "arch: {storage: []}"])
-def test_architectures_of_older_versions_are_called_what_they_are(text):
-    with pytest.raises(SpecError, match=r"an architecture of Timeloop v0.3 or older, only v0.4 is read; write its"):
+OLD_ARCHITECTURE = """
+architecture:
+  version: 0.3
+  subtree:
+  - name: system
+    local:
+    - {name: back, class: DRAM, attributes: {width: 64, block-size: 8, word-bits: 8, type: LPDDR4}}
+    subtree:
+    - name: chip
+      attributes: {technology: 45nm}
+      local:
+      - {name: glb, class: SRAM, attributes: {memory_depth: 128, memory_width: 32}}
+      - {name: "row[0..3]", class: regfile, attributes: {depth: 4, width: 16, datawidth: 8, meshX: 4}}
+      subtree:
+      - name: PE[0..11]
+        local:
+        - {name: mac, class: intmac, attributes: {datawidth: 8, meshX: 4}}
+        - {name: reg, class: regfile, attributes: {depth: 4, width: 8, datawidth: 8, meshX: 4}}
+architecture_constraints:
+  targets:
+  - {target: glb, type: bypass, bypass: [Weights]}
+  - {target: glb, type: spatial, factors: R=1 S=1, permutation: "R S", split: 7}
+  - {target: row, type: spatial, permutation: SRC, split: 0}
+  - {target: reg, type: spatial, factors: C=1}
+"""
+TODAYS = """
+architecture:
+  version: 0.4
+  nodes:
+  - !Component {name: back, class: DRAM, attributes: {width: 64, datawidth: 8}}
+  - !Container {name: chip, attributes: {technology: "45nm"}}
+  - !Component {name: glb, class: SRAM, attributes: {depth: 128, width: 32, datawidth: 16}}
+  - !Container {name: below_glb, spatial: {meshX: 4}}
+  - !Component {name: row, class: regfile, attributes: {depth: 4, width: 16, datawidth: 8}}
+  - !Container {name: below_row, spatial: {meshY: 3}}
+  - !Component {name: reg, class: regfile, attributes: {depth: 4, width: 8, datawidth: 8}}
+  - !Component {name: mac, class: intmac, attributes: {datawidth: 8}}
+constraints:
+  targets:
+  - {target: glb, type: dataspace, bypass: [Weights]}
+  - {target: below_glb, type: spatial, factors: [R=1, S=1], permutation: [R, S], split: 7}
+  - {target: below_row, type: spatial, permutation: [S, R, C], split: 0}
+"""
+
+
+def test_architectures_of_v03_are_the_nodes_that_timeloop_makes_of_them():
+    """By hand from Topology::ParseTreeSpecs: instances multiply, X is whole if not said, words have 16 bits."""
+    old = read_architecture([("old", OLD_ARCHITECTURE)]).machine
+    assert old.nodes == read_architecture([("new", TODAYS)]).machine.nodes
+    again = read_specification([("old", OLD_ARCHITECTURE)]).text
+    assert read_architecture([("again", again)]).machine.nodes == old.nodes
+    assert old.technology == "45 nm"
+
+
+def test_a_mapping_of_v03_names_the_storage_outside_a_fanout():
+    problem = read_problem([("p", OLD_PROBLEM.replace("Wstride: 2", "Wstride: 1"))])
+    machine = read_architecture([("old", OLD_ARCHITECTURE)]).machine
+    text = """
+mapping:
+- {target: glb, type: spatial, factors: P=4, permutation: P}
+- {target: row, type: spatial, factors: S=1 R=3 C=1, permutation: SRC, split: 0}
+- {target: back, type: temporal, factors: K=6 C=2 Q=5, permutation: QCK}
+"""
+    mapping = read_mapping([("m", text)], machine, problem)
+    assert (mapping.at("below_glb").factors, mapping.at("below_row").factors) == ({"P": 4}, {"R": 3})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arch: {storage: []}", "an architecture of Timeloop v0.1, only v0.2 to v0.4 are read"),
+        (OLD_ARCHITECTURE.replace("PE[0..11]", "PE[0..9]"), "are no multiple of"),
+        (OLD_ARCHITECTURE.replace("PE[0..11]", "PE[0..]"), "is no name with a range"),
+        (OLD_ARCHITECTURE.replace("class: SRAM, ", ""), "class is missing"),
+    ],
+)
+def test_older_architectures_that_are_refused(text, message):
+    with pytest.raises(SpecError, match=message):
         read_architecture([("a", text)])
 
 
