@@ -27,7 +27,7 @@ components:
       class: edram
       attributes: {technology: technology, depth: depth, width: width, row_bits: row_bits, voltage: voltage}
     - name: right
-      class: regfile
+      class: logic_regfile
       attributes: {technology: technology, depth: 1, width: width}
     actions:
     - {name: read, subcomponents: [{name: left, actions: [{name: read}]}, {name: right, actions: [{name: write}]}]}
@@ -39,7 +39,7 @@ architecture:
   nodes:
   - !Component {name: back, class: storage, subclass: edram, attributes: {depth: 1024, width: 54, datawidth: 6}}
   - !Component {name: front, class: storage, subclass: pair, attributes: {depth: 1024, width: 54, datawidth: 6}}
-  - !Component {name: mac, class: intmac, attributes: {datawidth: 8}}
+  - !Component {name: mac, class: intmac, subclass: integer_mac, attributes: {datawidth: 8}}
 """
 NAMED = f"globals: {{version: 0.4, accelergy_plug_ins: [{plug_in_path()}]}}\n"
 
@@ -57,7 +57,7 @@ def test_the_file_named_in_the_input(accelergy, tmp_path):
     )
     (tmp_path / "arch.yaml").write_text(write_accelergy(machine) + NAMED)
     subprocess.run([accelergy, "arch.yaml", "-o", "."], cwd=tmp_path, check=True, capture_output=True)
-    table, _ = read_ert(tmp_path / "ERT.yaml")["back"]
+    table = read_ert(tmp_path / "ERT.yaml")["back"].energies_J
     expected = estimate("edram", EDRAM).actions_J
     assert table["read"] == pytest.approx(expected["read"], rel=1e-5)
     assert "refresh" not in table
@@ -67,7 +67,7 @@ def test_refresh_is_counted_where_the_leakage_holds_none(accelergy, tmp_path):
     counted = COMPOUND.replace("depth: 1024,", 'depth: 1024, refresh_policy: "none",', 1)
     (tmp_path / "arch.yaml").write_text(write_accelergy(read_machine([("arch.yaml", counted)])) + NAMED)
     subprocess.run([accelergy, "arch.yaml", "-o", "."], cwd=tmp_path, check=True, capture_output=True)
-    table, _ = read_ert(tmp_path / "ERT.yaml")["back"]
+    table = read_ert(tmp_path / "ERT.yaml")["back"].energies_J
     cost = estimate("edram", {"technology": "16nm", "depth": 1024, "width": 54})
     assert table["refresh"] == pytest.approx(cost.edram.row_energy_J, rel=1e-5)
     assert table["leak"] == pytest.approx(cost.leakage_W * 1e-9, rel=1e-5)
@@ -80,5 +80,5 @@ def test_energies_of_a_compound_component(accelergy):
         pytest.skip(str(error))
     machine = with_accelergy_energies(read_machine([("arch.yaml", COMPOUND + NAMED)]))
     read_J = estimate("edram", EDRAM).actions_J["read"]
-    read_J += estimate("regfile", {"technology": "16nm", "depth": 1, "width": 54}).actions_J["write"]
+    read_J += estimate("logic_regfile", {"technology": "16nm", "depth": 1, "width": 54}).actions_J["write"]
     assert machine.storage("front").energy.read_J == pytest.approx(read_J, rel=1e-5)

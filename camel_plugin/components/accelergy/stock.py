@@ -6,7 +6,7 @@ SRAM, the width of a register file's comparators) it does not know.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from camel_plugin.components.accelergy import aladdin, cacti, library
 from camel_plugin.components.attributes import Attributes
@@ -100,11 +100,15 @@ def estimate_smartbuffer_rf(values: Mapping[str, object]) -> ComponentCost:
 def estimate_intmac(values: Mapping[str, object]) -> ComponentCost:
     """``intmac`` from ``technology``, ``multiplier_width`` and ``adder_width``: an adder and a multiplier.
 
-    With ``width`` instead it is the primitive class of that name, see ``aladdin``.
+    With ``width`` instead it is the primitive class of that name, see ``aladdin``; so it is with ``datawidth`` alone,
+    which Accelergy has no answer for.
     """
     attributes = Attributes("intmac", values)
     if attributes.given("width") and not attributes.given("multiplier_width"):
         return aladdin.estimate_intmac(values)
+    if attributes.given("datawidth") and not attributes.given("multiplier_width"):
+        cost = aladdin.estimate_intmac({**values, "width": values["datawidth"]})
+        return replace(cost, unconfirmed=(*cost.unconfirmed, "multiplier_width is not given: datawidth taken"))
     bits, adder_bits = attributes.number("multiplier_width"), attributes.number("adder_width")
     adder = library.estimate_adder({**_passed_on(values), "width": adder_bits})
     multiplier = library.estimate_multiplier({**_passed_on(values), "width_a": bits, "width_b": bits})
