@@ -62,7 +62,13 @@ def expand(text: str) -> list[Path]:
 
 def is_file_name(text: str) -> bool:
     """True if a user who writes this means files, not the name of something registered."""
-    return "," in text or Path(text).exists() or Path(text).suffix in (*_YAML, *_TEMPLATES) or glob.has_magic(text)
+    return (
+        "," in text
+        or len(Path(text).parts) > 1
+        or Path(text).exists()
+        or Path(text).suffix in (*_YAML, *_TEMPLATES)
+        or glob.has_magic(text)
+    )
 
 
 def load_sources(sources: Sequence[Source], reading: Reading = AS_THEY_LIE) -> list[YamlNode]:
