@@ -175,7 +175,7 @@ def remarks(result: StepResult) -> list[str]:
     lines += _unconfirmed("unconfirmed", result.unconfirmed)
     nodes = {machine.technology for _, machine in machines(result)} - {""}
     if len(nodes) > 1:
-        named = "; ".join(f"{label}: {machine.technology}" for label, machine in machines(result) if machine.technology)
+        named = "; ".join(f"{each.arch}: {each.technology}" for _, each in machines(result) if each.technology)
         lines.append(f"nodes differ ({named}): the ratios compare technologies as well as machines")
     for label, baseline in machines(result)[1:]:
         lines += [f"{label}: {note}" for note in notes(baseline) if note not in own]

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from camel_plugin.report.summary import how
 from camel_plugin.report.table import render
+from camel_plugin.result import ActionEnergy
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.settings import Settings
 from camel_plugin.spec.step import Coverage
@@ -149,3 +150,21 @@ def test_an_unusual_recipe_stands_in_the_headline(make, result):
     )
     usual = make(recipe=Recipe(schedule="reversible", batch=64, optimizer="sgd"))
     assert how(usual) == how(result)
+
+
+def test_nodes_and_temperatures_stand_beside_the_areas_and_differences_are_said(make):
+    other = make(arch="stock", technology="65 nm", temperature_C=25.0)
+    text = printed(make(technology="16 nm", baselines=[other]), width=200)
+    assert "at 16 nm, 100 C; stock " in text
+    assert "at 65 nm, 25 C\n" in text
+    assert "- nodes differ (camel: 16 nm; stock: 65 nm): the ratios compare technologies as well as machines" in text
+    assert "nodes differ" not in printed(make(technology="16 nm", baselines=[make(arch="x", technology="16 nm")]))
+
+
+def test_sources_of_energies_are_named_where_they_are_not_all_ours(make):
+    row = ActionEnergy("glb", "read", 1e-12, "ERT row chip.glb[1..1]")
+    ours = ActionEnergy("mac", "compute", 1e-12, "built-in model: bfp_mac")
+    assert "energies: glb: ERT row chip.glb[1..1]; mac: built-in model: bfp_mac" in printed(
+        make(energies=(row, ours)), width=200
+    )
+    assert "energies:" not in printed(make(energies=(ours,)), width=200)
