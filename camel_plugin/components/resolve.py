@@ -49,7 +49,9 @@ def read_machine(
     section = architecture.ert
     tables = ert_file.read_ert(ert) if ert else ert_file.parse_ert(section) if section else {}
     label = str(ert or (section and section.file))
-    notes = _compared(architecture, tables, label, fill=fill_ert) if tables else []
+    notes = _compared(architecture, tables, label, fill=fill_ert) if ert or section else []
+    if tables:
+        notes.append("area: not in an energy reference table, so that it counts as 0 for the components in it")
     resolver = _Resolver(architecture, tables, notes)
     vector, machine = resolver.vector(), architecture.machine
     return replace(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jinja2 import BaseLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
 
 def environment(
@@ -12,16 +12,18 @@ def environment(
     trim: bool = True,
     autoescape: bool = False,
     finalize: Callable[[object], object] | None = None,
-) -> ImmutableSandboxedEnvironment:
-    """An environment in which an unknown name is an error and nothing outside can be reached or changed.
+    mutable: bool = False,
+) -> SandboxedEnvironment:
+    """An environment in which an unknown name is an error and nothing outside can be reached.
 
     Args:
         loader: of templates by name.
         trim: lines of statements leave no empty lines behind, at the price of the line numbers.
         autoescape: for HTML.
         finalize: what is written in the place of a value.
+        mutable: a template may change lists and mappings that it is given.
     """
-    return ImmutableSandboxedEnvironment(
+    return (SandboxedEnvironment if mutable else ImmutableSandboxedEnvironment)(
         loader=loader,
         undefined=StrictUndefined,
         autoescape=autoescape,

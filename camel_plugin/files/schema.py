@@ -29,11 +29,29 @@ def entries(node: YamlNode, allowed: Collection[str], required: Collection[str] 
 
 def mapping(node: YamlNode) -> dict[str, YamlNode]:
     """The keys of a mapping with free keys (an empty one may be written as nothing)."""
-    if node.value is None:
+    found = _joined(node.value) if isinstance(node.value, list) and node.value else node.value
+    if found is None:
         return {}
-    if not isinstance(node.value, dict):
+    if not isinstance(found, dict):
         raise node.error("must be a mapping", value=node.plain())
-    return {key: child for key, child in node.value.items() if "ignore" not in key}
+    return {key: child for key, child in found.items() if "ignore" not in key}
+
+
+def named(node: YamlNode) -> dict[str, YamlNode]:
+    """The keys of a mapping whose keys are names of values, ``ignore`` in them or not."""
+    return {**mapping(node), **(node.value if isinstance(node.value, dict) else {})}
+
+
+def _joined(nodes: list[YamlNode]) -> dict[str, YamlNode] | list[YamlNode]:
+    """Mappings in a list as one, as Timeloop's front end takes them; the list where something else is in it."""
+    found: dict[str, YamlNode] = {}
+    for node in nodes:
+        if not isinstance(node.value, dict):
+            return nodes
+        for key, child in node.value.items():
+            if found.setdefault(key, child).plain() != child.plain():
+                raise child.error(f"this is given differently in line {found[key].line}", value=child.plain())
+    return found
 
 
 def items(node: YamlNode | None) -> list[YamlNode]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from camel_plugin.errors import SpecError, nearest
 from camel_plugin.files.expressions import resolve
-from camel_plugin.files.schema import check_version, entries, items, mapping, text
+from camel_plugin.files.schema import check_version, entries, items, mapping, named, text
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source, load_sources
+from camel_plugin.files.templating import has_template
 from camel_plugin.files.v03 import modern
 from camel_plugin.files.v03_architecture import as_nodes, is_old
 from camel_plugin.files.yaml_source import YamlNode
@@ -50,7 +51,8 @@ class Specification:
     @property
     def text(self) -> str:
         """Everything as one plain v0.4 file: no template, anchor or merge key is left."""
-        return dump_yaml({key: self.sections[key] for key in _ORDER if key in self.sections}, parts=5)
+        text = dump_yaml({key: self.sections[key] for key in _ORDER if key in self.sections}, parts=5)
+        return f"{{% raw %}}{text}{{% endraw %}}" if has_template(text) else text
 
     def without(self, section: str) -> SpecError:
         """The error that says what is missing."""
@@ -164,6 +166,9 @@ _LISTS = {
 """Lists of several files that follow one another; anything else must be the same wherever it is given."""
 
 
+_EMPTY: Sequence[object] = (None, "", [], {})
+
+
 def _combined(first: YamlNode, second: YamlNode, path: tuple[str, ...]) -> YamlNode:
     """Both nodes together.
 
@@ -177,9 +182,9 @@ def _combined(first: YamlNode, second: YamlNode, path: tuple[str, ...]) -> YamlN
         return replace(first, value=both)
     if path in _LISTS and isinstance(first.value, list) and isinstance(second.value, list):
         return replace(first, value=first.value + second.value)
-    if first.plain() == second.plain() or not second.plain():
+    if first.plain() == second.plain() or second.plain() in _EMPTY:
         return first
-    if not first.plain():
+    if first.plain() in _EMPTY:
         return second
     value = second.value if not isinstance(second.value, dict | list) else None
     raise second.error(f"this is given differently in {first.file}:{first.line}", value=value)
@@ -200,7 +205,7 @@ def _classes(nodes: Sequence[YamlNode]) -> dict[str, YamlNode]:
 
 def _variables(node: YamlNode) -> dict[str, object]:
     variables: dict[str, object] = {}
-    for key, child in mapping(node).items():
+    for key, child in named(node).items():
         if key == "version":
             check_version(child)
             continue

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from camel_plugin.files.yaml_source import YamlNode, load_yaml_text, read_text
 
 _DEPTH = 16
 _MARKS = ("{{", "{%", "{#")
-_FUNCTIONS = ("add_to_path", "cwd", "find_path", "find_paths", "include", "include_all", "include_text", "path_exists")
+_FUNCTIONS = (
+    *("add_to_path", "cwd", "find_path", "find_paths", "include", "include_all", "include_text", "path_exists"),
+    "setenv",
+)
 _NONE: Mapping[str, object] = {}
 
 
@@ -64,7 +68,7 @@ class _Template:
 
     def tree(self, text: str) -> YamlNode:
         """What the text says."""
-        return self._filled(load_yaml_text(self.rendered(text), self.name))
+        return load_yaml_text(self.rendered(text), self.name, self._instead)
 
     def rendered(self, text: str) -> str:
         """The text with Jinja2 run, marks in the place of what it includes."""
@@ -72,10 +76,10 @@ class _Template:
             raise SpecError("files include each other without end", file=self.name)
         if not has_template(text):
             return text
-        jinja = environment(FileSystemLoader(self.cwd()), trim=False)
+        jinja = environment(FileSystemLoader(self.cwd()), trim=False, mutable=True)
         jinja.globals.update({function: getattr(self, function) for function in _FUNCTIONS})
         try:
-            return jinja.from_string(text).render(self.values)
+            return jinja.from_string(text).render(deepcopy(dict(self.values)))
         except TemplateSyntaxError as error:
             raise SpecError(f"broken template: {error.message}", file=self.name, line=error.lineno) from error
         except SpecError:
@@ -115,6 +119,10 @@ class _Template:
     def path_exists(self, path: str) -> bool:
         """True if such a file can be included."""
         return any(found.exists() for found in self._candidates(path))
+
+    def setenv(self, _name: str, _value: str) -> str:
+        """An environment variable for Timeloop, which is none of ours."""
+        return ""
 
     def include_text(self, pattern: str) -> str:
         """The text of a file, its own Jinja2 run."""
@@ -156,15 +164,11 @@ class _Template:
         self.included[mark] = node
         return mark
 
-    def _filled(self, node: YamlNode) -> YamlNode:
-        """The tree with what its marks and ``!include`` tags stand for."""
+    def _instead(self, node: YamlNode) -> YamlNode | None:
+        """What a mark or an ``!include`` tag stands for."""
         if node.tag == "include":
             return self._part(self.find_path(node.text.rstrip(",")), "")
         if node.tag == "includedir":
             pattern = f"{node.text.rstrip(',')}/*.yaml"
             return replace(node, value=[self._part(path, "") for path in self.find_paths(pattern)], tag=None)
-        if isinstance(node.value, dict):
-            return replace(node, value={key: self._filled(child) for key, child in node.value.items()})
-        if isinstance(node.value, list):
-            return replace(node, value=[self._filled(child) for child in node.value])
-        return self.included.get(node.text, node)
+        return self.included.get(node.text)

@@ -7,7 +7,7 @@ hierarchical merge key ``<<<`` with its ``!nomerge``. Local tags such as ``!Comp
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,9 @@ class YamlNode:
         )
 
 
+Instead = Callable[[YamlNode], YamlNode | None]
+
+
 def load_yaml(path: Path | str) -> YamlNode:
     """Read a YAML file.
 
@@ -94,15 +97,20 @@ def read_text(path: Path | str) -> str:
         raise SpecError(f"is not UTF-8 text (byte {error.start})", file=str(path)) from error
 
 
-def load_yaml_text(text: str, name: str) -> YamlNode:
-    """Read YAML text; ``name`` stands for the file in messages.
+def load_yaml_text(text: str, name: str, instead: Instead = lambda _: None) -> YamlNode:
+    """Read YAML text.
+
+    Args:
+        text: to be read.
+        name: stands for the file in messages.
+        instead: what stands in the place of a scalar, if anything.
 
     Raises:
         SpecError: no valid YAML, a duplicate key, an unknown global tag, or aliases that never end.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)
-        return _Builder(name).build(root, "", 1) if root else YamlNode(None, name, 1)
+        return _Builder(name, instead).build(root, "", 1) if root else YamlNode(None, name, 1)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(filter(None, (error.context, error.problem)))
@@ -155,8 +163,9 @@ for _tag, _pattern, _firsts in (
 class _Builder:
     """Turns the composed graph of one file into nodes."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, instead: Instead) -> None:
         self.file = file
+        self.instead = instead
         self.open: set[int] = set()
         self.count = 0
 
@@ -172,7 +181,8 @@ class _Builder:
         tag = node.tag[1:] if node.tag.startswith("!") else None
         quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"')
         text = node.value if isinstance(node, yaml.ScalarNode) else ""
-        return YamlNode(value, self.file, line, field, tag, quoted, text)
+        found = YamlNode(value, self.file, line, field, tag, quoted, text)
+        return self.instead(found) or found if isinstance(node, yaml.ScalarNode) else found
 
     def _value(self, node: yaml.Node, field: str) -> Scalar | list[YamlNode] | dict[str, YamlNode]:
         if isinstance(node, yaml.MappingNode):
@@ -214,7 +224,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             path = f"{field}.{key}" if field else key
             if key in (_MERGE, _DEEP_MERGE) and key_node.style is None:
-                merged += [(key, parent) for parent in self._parents(value_node, field, line)]
+                merged.append((key, self._parents(value_node, field, line, deep=key == _DEEP_MERGE)))
             elif key in own:
                 raise SpecError(
                     f"duplicate key, first given in line {own[key].line}", file=self.file, line=line, field=path
@@ -227,11 +237,16 @@ class _Builder:
         assert isinstance(result.value, dict)
         return result.value
 
-    def _parents(self, node: yaml.Node, field: str, line: int) -> list[YamlNode]:
-        parents = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        if not all(isinstance(parent, yaml.MappingNode) for parent in parents):
+    def _parents(self, node: yaml.Node, field: str, line: int, *, deep: bool) -> YamlNode:
+        """What a merge key names; of several mappings the first goes before the next."""
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        parents = [self.build(each, field, line) for each in nodes]
+        if not parents or not all(isinstance(parent.value, dict) for parent in parents):
             raise self._fail("only mappings can be merged", node, field)
-        return [self.build(parent, field, line) for parent in parents]
+        first, *others = parents
+        for other in others:
+            first = _merge(first, other, deep=deep)
+        return first
 
     def _fail(self, message: str, node: yaml.Node, field: str) -> SpecError:
         return SpecError(

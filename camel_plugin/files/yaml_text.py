@@ -1,6 +1,7 @@
 """YAML written: plain data, nodes as they were read, and tagged mappings, in the scalars of YAML 1.2."""
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +11,7 @@ import yaml
 from camel_plugin.files.yaml_source import RESOLVERS, YamlNode
 
 _WIDTH = 120
+_BRACKETS = re.compile(r"[\[\]{},\n]")
 _SCALARS = yaml.representer.SafeRepresenter()
 _MAP, _SEQ, _STR = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str"))
 
@@ -51,8 +53,10 @@ def _node(value: object, column: int, parts: int) -> yaml.Node:
     if isinstance(value, YamlNode):
         if not isinstance(value.value, dict | list):
             kind = _SCALARS.represent_data(value.value).tag if value.tag is None else f"!{value.tag}"
-            return yaml.ScalarNode(kind, value.text, style='"' if value.quoted else None)
-        tag, value = f"!{value.tag}" if value.tag else "", value.value
+            plain = value.text.strip()
+            style = '"' if value.quoted else "|" if "\n" in plain else None
+            return yaml.ScalarNode(kind, value.text if value.quoted else plain, style=style)
+        tag, value = f"!{value.tag}" if value.tag not in (None, "nomerge") else "", value.value
     elif isinstance(value, Tagged):
         tag, value = f"!{value.tag}", value.value
     elif isinstance(value, Quoted):
@@ -63,11 +67,23 @@ def _node(value: object, column: int, parts: int) -> yaml.Node:
         return yaml.ScalarNode("tag:yaml.org,2002:float", repr(value))
     if not isinstance(value, Mapping | list | tuple):
         return _SCALARS.represent_data(value.value if isinstance(value, Enum) else value)
-    flow = not value or (parts < 1 and column + _length(value) + len(tag) <= _WIDTH)
+    flow = not value or (parts < 1 and column + _length(value) + len(tag) <= _WIDTH and _flows(value))
     if isinstance(value, Mapping):
         pairs = [(_node(key, 0, 0), _node(item, column + len(str(key)) + 2, parts - 1)) for key, item in value.items()]
         return yaml.MappingNode(tag or _MAP, pairs, flow_style=flow)
     return yaml.SequenceNode(tag or _SEQ, [_node(item, column + 2, parts - 1) for item in value], flow_style=flow)
+
+
+def _flows(value: object) -> bool:
+    """Nothing in it would need quotes to stand between brackets: there an expression became a text."""
+    if isinstance(value, YamlNode):
+        inner = value.value
+        return _flows(inner) if isinstance(inner, dict | list) else value.quoted or not _BRACKETS.search(value.text)
+    if isinstance(value, Tagged):
+        return _flows(value.value)
+    if isinstance(value, Mapping):
+        return all(map(_flows, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_flows, value))
 
 
 def _length(value: object) -> int:

@@ -196,9 +196,9 @@ def _divisors(number: int) -> NDArray[np.int64]:
 
 
 def _within(factors: NDArray[np.int64], bound: FactorBound) -> NDArray[np.bool_]:
-    """Factors that respect the bound; ``=0``, the remainder, is what the other nodes leave, so any."""
+    """Factors that respect the bound."""
     if bound.relation == "<=":
         return factors <= bound.value
     if bound.relation == ">=":
         return factors >= bound.value
-    return factors == bound.value if bound.value else np.ones(len(factors), np.bool_)
+    return np.asarray(factors == bound.value)

@@ -49,7 +49,7 @@ def _with_loops(node: Node, loops: LoopConstraints) -> Node:
 
 
 def _spelt_out(loops: LoopConstraints, node: Node, problem: Problem) -> LoopConstraints:
-    factors = dict(loops.factors)
+    factors = dict(_heeded(loops.factors, problem))
     for name in _frozen(loops, problem):
         bound = factors.get(name, _ONE)
         if bound.relation == "=" and bound.value != 1:
@@ -60,8 +60,7 @@ def _spelt_out(loops: LoopConstraints, node: Node, problem: Problem) -> LoopCons
         factors[name] = _ONE
     if loops.only:
         factors = dict.fromkeys(problem.dimensions, _ONE) | factors
-    nothing = frozenset[str]()
-    spelt = replace(loops, factors=factors, only=False, no_iteration_over=nothing, must_iterate_over=nothing)
+    spelt = replace(loops, factors=factors, only=False, no_iteration_over=frozenset(), must_iterate_over=None)
     if loops.split is None:
         return spelt
     unit = [name for name, bound in factors.items() if bound.value == 1]
@@ -69,13 +68,23 @@ def _spelt_out(loops: LoopConstraints, node: Node, problem: Problem) -> LoopCons
     return replace(spelt, permutation=with_unit_loops(loops.permutation, unit))
 
 
+def _heeded(factors: Mapping[str, FactorBound], problem: Problem) -> Iterator[tuple[str, FactorBound]]:
+    """Bounds as Timeloop's mapper heeds them: 0 is the whole dimension, and a factor that exceeds it is passed over."""
+    for name, bound in factors.items():
+        size = problem.size.get(name)
+        if size is None or bound.relation != "=" or 0 < bound.value <= size:
+            yield name, bound
+        elif bound.value == 0:
+            yield name, FactorBound("=", size)
+
+
 def _frozen(loops: LoopConstraints, problem: Problem) -> Iterator[str]:
     """Dimensions that may not have a loop, because of a dataspace."""
     spaces = {space.name: space.dimensions for space in problem.dataspaces}
     for name in loops.no_iteration_over & spaces.keys():
         yield from spaces[name]
-    if asked := loops.must_iterate_over & spaces.keys():
-        allowed = {dimension for name in asked for dimension in spaces[name]}
+    if loops.must_iterate_over is not None:
+        allowed = {dimension for name in loops.must_iterate_over & spaces.keys() for dimension in spaces[name]}
         yield from (dimension for dimension in problem.dimensions if dimension not in allowed)
 
 
@@ -86,7 +95,7 @@ def _maximized(nodes: Sequence[Node], problem: Problem) -> list[Node]:
     for node in nodes:
         for name, bound in _loops(node).factors.items():
             if bound.relation == "=" and name in left:
-                left[name] = math.ceil(left[name] / (bound.value or problem.size[name]))
+                left[name] = math.ceil(left[name] / bound.value)
     for kind in (Fanout, Storage):
         for index in reversed(range(len(found))):
             node = found[index]
@@ -106,9 +115,9 @@ def _most(
     wanted: Sequence[str], factors: Mapping[str, FactorBound], capacity: int, left: Mapping[str, int], problem: Problem
 ) -> dict[str, int]:
     """Factors of the wanted dimensions that fill the capacity that other factors leave."""
-    for name, bound in factors.items():
+    for bound in factors.values():
         if bound.relation in ("=", ">="):
-            capacity //= bound.value or problem.size.get(name, 1)
+            capacity //= bound.value
     dimensions = [name for name in wanted if name in left and name not in factors]
     chosen, _ = _filling(tuple(left[name] for name in dimensions), capacity)
     return dict(zip(dimensions, chosen, strict=True))

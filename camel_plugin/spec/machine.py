@@ -14,7 +14,7 @@ class FactorBound:
 
     Attributes:
         relation: ``=``, ``<=`` or ``>=``.
-        value: the bound; ``=`` with 0 means "whatever remains" as in Timeloop.
+        value: the bound; ``=`` with 0 means the whole dimension, as in Timeloop.
     """
 
     relation: str
@@ -33,8 +33,8 @@ class LoopConstraints:
         only: dimensions without a bound have factor 1; Timeloop's ``factors_only``.
         no_iteration_over: dataspaces none of whose dimensions may have a loop here (factor 1), whatever
             dimensions the problem has; Timeloop's ``no_iteration_over_dataspaces``.
-        must_iterate_over: dataspaces; dimensions of none of them have factor 1, unless it is empty; Timeloop's
-            ``must_iterate_over_dataspaces``.
+        must_iterate_over: dataspaces; dimensions of none of them have factor 1; None for no such constraint;
+            Timeloop's ``must_iterate_over_dataspaces``.
         maximize: groups of dimensions whose factors are made as large as the fanout, or ``maximize_capacity``, allows,
             one group after the other; Timeloop's ``maximize_dims``.
         maximize_capacity: the product of factors that ``maximize`` may reach; None for the fanout.
@@ -46,7 +46,7 @@ class LoopConstraints:
     min_parallelism: float = 0.0
     only: bool = False
     no_iteration_over: frozenset[str] = frozenset()
-    must_iterate_over: frozenset[str] = frozenset()
+    must_iterate_over: frozenset[str] | None = None
     maximize: tuple[tuple[str, ...], ...] = ()
     maximize_capacity: int | None = None
 

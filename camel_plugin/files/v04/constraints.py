@@ -84,7 +84,7 @@ def _add(
 ) -> NodeConstraints:
     match kind:
         case "dataspace" | "bypass" | "datatype":
-            keep, bypass = _read_keep(node, names)
+            keep, bypass = read_keep(node, names)
             clash = (result.keep | keep) & (result.bypass | bypass)
             if clash:
                 raise node.error("is both kept and bypassed", value=sorted(clash))
@@ -105,7 +105,8 @@ def _add(
     )
 
 
-def _read_keep(node: YamlNode, names: Names) -> tuple[frozenset[str], frozenset[str]]:
+def read_keep(node: YamlNode, names: Names) -> tuple[frozenset[str], frozenset[str]]:
+    """The dataspaces that a constraint keeps, and those that it lets pass."""
     found = entries(node, {"type", "target", "keep", "bypass", "keep_only", "bypass_only", "no_coalesce"})
     refuse(found, {"no_coalesce": "no_coalesce is not modelled"})
     sets = {key: dataspaces(found[key], names) for key in found if key.startswith(("keep", "bypass"))}
@@ -151,7 +152,7 @@ def _read_loops(node: YamlNode, scope: Mapping[str, object], names: Names, more:
         permutation=read_permutation(found["permutation"], names) if "permutation" in found else (),
         split=integer(found["split"], scope, minimum=0) if "split" in found else None,
         no_iteration_over=of("no_iteration_over_dataspaces"),
-        must_iterate_over=of("must_iterate_over_dataspaces"),
+        must_iterate_over=of("must_iterate_over_dataspaces") if "must_iterate_over_dataspaces" in found else None,
         maximize=_groups(found.get("maximize_dims"), names, set(loops.factors)),
         maximize_capacity=_capacity(found, scope, spatial="split" in more),
     )
@@ -251,7 +252,11 @@ def _combine(first: LoopConstraints, second: LoopConstraints, node: YamlNode) ->
         split=first.split if second.split is None else second.split,
         only=first.only or second.only,
         no_iteration_over=first.no_iteration_over | second.no_iteration_over,
-        must_iterate_over=first.must_iterate_over | second.must_iterate_over,
+        must_iterate_over=(
+            first.must_iterate_over
+            if second.must_iterate_over is None
+            else second.must_iterate_over | (first.must_iterate_over or frozenset())
+        ),
         maximize=first.maximize + second.maximize,
         maximize_capacity=first.maximize_capacity or second.maximize_capacity,
     )

@@ -78,7 +78,7 @@ def _contradiction(name: str, constraint: str, instead: str, place: YamlNode) ->
 def _broken(node: NodeMapping, loops: LoopConstraints, problem: Problem) -> Iterator[tuple[str, str]]:
     """Constraints of loops that a node breaks, and what it does instead."""
     for name, bound in loops.factors.items():
-        if name in problem.dimensions and not _within(node.factor(name), bound, problem.size[name]):
+        if name in problem.dimensions and not _within(node.factor(name), bound):
             yield f"{name}{bound.relation}{bound.value}", f"has {name}={node.factor(name)}"
     fixed = [name for name in loops.permutation if name in problem.dimensions]
     inner_first = [name for name in reversed(node.permutation) if node.factor(name) > 1]
@@ -94,9 +94,8 @@ def _broken(node: NodeMapping, loops: LoopConstraints, problem: Problem) -> Iter
             yield f"split {loops.split} of permutation [{', '.join(fixed)}]", f"has {along} along X"
 
 
-def _within(factor: int, bound: FactorBound, size: int) -> bool:
-    value = bound.value or size
-    return {"=": factor == value or bound.value == 0, "<=": factor <= value, ">=": factor >= value}[bound.relation]
+def _within(factor: int, bound: FactorBound) -> bool:
+    return {"=": factor == bound.value, "<=": factor <= bound.value, ">=": factor >= bound.value}[bound.relation]
 
 
 def _check_fanout(fanout: Fanout, node: NodeMapping, place: YamlNode) -> None:

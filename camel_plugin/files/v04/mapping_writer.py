@@ -101,8 +101,10 @@ class _Writer:
         bound, factor = loops.factors.get(name), node.factor(name)
         if bound is None:
             return not any(name in group for group in loops.maximize)
-        if bound.value in (0, factor):
-            return bound.value != 0
+        if bound.value == factor:
+            return True
+        if bound.value == 0 and factor == self.problem.size[name]:
+            return False
         if bound.relation == "<=" and factor == 1:
             return False
         self.beyond[node.target] = f"factor of {name}"

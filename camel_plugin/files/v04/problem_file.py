@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from camel_plugin.errors import nearest
+from camel_plugin.files.expressions import resolve
 from camel_plugin.files.schema import check_version, entries, flag, integer, items, mapping, refuse, text
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import read_specification
@@ -41,12 +42,15 @@ def parse_problem(node: YamlNode, variables: Mapping[str, object] = _NO_NAMES) -
         raise shape["dimensions"].error("a problem needs a dimension")
     instance = mapping(found["instance"])
     refuse(instance, {"densities": "sparse tensors are not modelled; --dense leaves densities out"})
-    coefficients = _coefficients(shape.get("coefficients"), instance, variables)
+    names: dict[str, object] = {**variables, "variables": variables}
+    for name, child in instance.items():
+        names[name] = resolve(child, names)
+    coefficients = _coefficients(shape.get("coefficients"), instance, names)
     bounds = []
     for dimension in dimensions:
         if dimension not in instance:
             raise found["instance"].error(f"{dimension} is missing, the shape has this dimension")
-        bounds.append(integer(instance[dimension], variables, minimum=1))
+        bounds.append(integer(instance[dimension], names, minimum=1))
     spaces = items(shape["data_spaces"])
     dataspaces = tuple(_dataspace(space, dimensions, coefficients, variables) for space in spaces)
     _unique([mapping(space)["name"] for space in spaces])

@@ -15,13 +15,14 @@ from camel_plugin.files.schema import (
     integer,
     items,
     mapping,
+    named,
     number,
     refuse,
     text,
 )
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import Specification, read_specification
-from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints
+from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints, read_keep
 from camel_plugin.files.v04.problem_file import parse_problem
 from camel_plugin.files.v04.storage_attributes import OWN, read_storage
 from camel_plugin.files.yaml_source import YamlNode
@@ -131,8 +132,10 @@ class _Reader:
     nodes: list[Fanout | Component] = field(default_factory=list)
     places: dict[str, YamlNode] = field(default_factory=dict)
     inherited: dict[str, object] = field(default_factory=dict)
+    visible: dict[str, object] = field(default_factory=dict)
     vector: tuple[Component, int] | None = None
     groups: int = 0
+    carried: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         self.inherited = dict(self.spec.variables)
@@ -204,13 +207,19 @@ class _Reader:
                 case "Component":
                     self._component(node)
                 case "Hierarchical" | "Pipelined":
-                    self.read_nodes(items(entries(node, {"nodes"})["nodes"]))
+                    self._nested(node)
                 case "Parallel":
                     self._parallel(node)
                 case "Nothing":
                     continue
                 case _:
                     raise self._untagged(node)
+
+    def _nested(self, node: YamlNode) -> None:
+        """The nodes of a branch, whose containers give no names to what comes after it."""
+        visible = dict(self.visible)
+        self.read_nodes(items(entries(node, {"nodes"}).get("nodes")))
+        self.visible = visible
 
     def _untagged(self, node: YamlNode) -> SpecError:
         tags = ", ".join(f"!{tag}" for tag in _TAGS)
@@ -235,7 +244,8 @@ class _Reader:
                 kept = frozenset(name for unit in storages if isinstance(unit, Storage) for name in unit.keep)
                 if len(storages) < len(self.nodes) - before or not all(isinstance(unit, Storage) for unit in storages):
                     raise child.error("only storage without a fanout can stand in !Parallel")
-            elif child.tag in ("Hierarchical", "Pipelined"):
+                kept |= self._kept_in(child)
+            elif child.tag in ("Hierarchical", "Pipelined", "Parallel"):
                 kept = self._branch(child)
                 past |= kept
             else:
@@ -244,7 +254,8 @@ class _Reader:
                 if name in keepers:
                     raise child.error("a peer keeps this dataspace already", value=name)
                 keepers[name] = child
-        if self.names.known and (lost := sorted(set(self.names.dataspaces) - set(keepers))):
+        carried = frozenset(self.names.dataspaces) if self.carried is None else self.carried
+        if self.names.known and (lost := sorted(carried - set(keepers))):
             hint = f"keep them in one, or add - !Nothing {{constraints: {{dataspace: {{keep: [{', '.join(lost)}]}}}}}}"
             raise node.error("no branch keeps some dataspaces", value=lost, suggestion=hint)
         for index, each in enumerate(self.nodes[first:], first):
@@ -253,15 +264,30 @@ class _Reader:
 
     def _branch(self, node: YamlNode) -> frozenset[str]:
         """A branch of several nodes: what one of its storages keeps goes through it, everything else past it."""
-        first = len(self.nodes)
-        self.read_nodes(items(entries(node, {"nodes"})["nodes"]))
-        units = [each.unit for each in self.nodes[first:] if isinstance(each, Component)]
-        kept = frozenset(name for unit in units if isinstance(unit, Storage) for name in unit.keep)
+        first, carried = len(self.nodes), self.carried
+        self.carried = kept = self._kept_in(node)
+        if node.tag == "Parallel":
+            self._parallel(node)
+        else:
+            self._nested(node)
+        self.carried = carried
         past = frozenset(self.names.dataspaces) - kept
         for index, each in enumerate(self.nodes[first:], first):
             if isinstance(each, Component) and isinstance(each.unit, Storage):
                 self.nodes[index] = replace(each, unit=replace(each.unit, bypass=each.unit.bypass | past))
         return kept
+
+    def _kept_in(self, node: YamlNode) -> frozenset[str]:
+        """What the constraints of a node, or of any node in a branch, keep."""
+        found = mapping(node)
+        if "nodes" in found:
+            return frozenset(name for child in items(found["nodes"]) for name in self._kept_in(child))
+        group = mapping(found["constraints"]) if "constraints" in found else {}
+        parts = [group["dataspace"]] if "dataspace" in group else []
+        for target in self.targets.get(text(found["name"]), ()) if "name" in found else ():
+            if "type" in mapping(target) and text(mapping(target)["type"]) in ("dataspace", "bypass", "datatype"):
+                parts.append(target)
+        return frozenset(name for part in parts for name in read_keep(part, self.names)[0])
 
     def _container(self, node: YamlNode) -> None:
         found = entries(node, _LEAF | {"networks"}, {"name"})
@@ -270,10 +296,11 @@ class _Reader:
         if not flag(found.get("enabled"), self.scope, default=True):
             return
         attributes = self._attributes(found.get("attributes"))
-        self.inherited |= attributes
-        scope = self.scope | self.inherited
-        mesh = self._mesh(found.get("spatial"), scope)
+        mesh = self._mesh(found.get("spatial"), self._scope_of(found, "spatial", attributes))
+        scope = self._scope_of(found, "constraints", attributes)
         constraints = read_constraints(found.get("constraints"), self.targets.get(name, ()), scope, self.names)
+        self.inherited |= attributes
+        self.visible |= attributes
         if constraints.keep or constraints.bypass or constraints.temporal != NodeConstraints().temporal:
             raise found.get("constraints", node).error("a container takes spatial constraints only")
         self.scope[name] = {"attributes": self.inherited | attributes, "spatial": {"meshX": mesh[0], "meshY": mesh[1]}}
@@ -291,15 +318,16 @@ class _Reader:
         found = entries(node, _COMPONENT, {"name", "class"})
         refuse(found, _REFUSED)
         name, class_name = self._claim(found["name"]), text(found["class"])
-        if not flag(found.get("enabled"), self.scope, default=True):
-            return
         is_storage = any(word in class_name for word in _STORAGE)
         passed_on = {key: value for key, value in self.inherited.items() if not (is_storage and key in OWN)}
-        attributes = passed_on | self._attributes(found.get("attributes"))
-        scope = self.scope | attributes
-        mesh = self._mesh(found.get("spatial"), scope)
+        own = self._attributes(found.get("attributes"))
+        if not flag(found.get("enabled"), self._scope_of(found, "enabled", own), default=True):
+            return
+        attributes = passed_on | own
+        mesh = self._mesh(found.get("spatial"), self._scope_of(found, "spatial", own))
         self.scope[name] = {"attributes": attributes, "spatial": {"meshX": mesh[0], "meshY": mesh[1]}}
         subclass = text(found["subclass"]) if "subclass" in found else None
+        scope = self._scope_of(found, "constraints", own)
         constraints = read_constraints(found.get("constraints"), self.targets.get(name, ()), scope, self.names)
         if mesh != (1, 1):
             self.nodes.append(Fanout(f"inter_{name}_spatial", *mesh, spatial=constraints.spatial))
@@ -321,7 +349,7 @@ class _Reader:
             raise self._unknown_class(found["class"], class_name)
         else:
             return
-        scales = (self._scale(found, key, attributes) for key in ("energy_scale", "area_scale"))
+        scales = (self._scale(found, key, own) for key in ("energy_scale", "area_scale"))
         cycle_s = as_number(
             attributes.get("global_cycle_seconds", _DEFAULT_CYCLE_S),
             node.at(["attributes", "global_cycle_seconds"]),
@@ -371,13 +399,21 @@ class _Reader:
     def _scale(self, found: Mapping[str, YamlNode], key: str, attributes: Mapping[str, object]) -> float:
         if key not in found or found[key].value is None:
             return 1.0
-        return number(found[key], self.scope | dict(attributes), minimum=0)
+        return number(found[key], self._scope_of(found, key, attributes), minimum=0)
+
+    def _scope_of(
+        self, found: Mapping[str, YamlNode], key: str, attributes: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        """Names for the expressions of a field: what containers before the node give, and fields before this one."""
+        keys = list(found)
+        known = "attributes" in keys and key in keys and keys.index("attributes") < keys.index(key)
+        return self.scope | self.visible | {"attributes": attributes if known else {}}
 
     def _attributes(self, node: YamlNode | None) -> dict[str, object]:
-        if node is None or not mapping(node):
+        if node is None or not named(node):
             return {}
-        scope, result = self.scope | self.inherited, dict[str, object]()
-        for key, child in mapping(node).items():
+        scope, result = self.scope | self.visible, dict[str, object]()
+        for key, child in named(node).items():
             scope[key] = result[key] = resolve(child, scope)
         return result
 
