@@ -1,4 +1,4 @@
-"""Record what Accelergy's stock estimators say of the exercises' machines, of their classes and of random SRAMs.
+"""Record what Accelergy's stock estimators say of the exercises' machines, of classes and of random SRAMs.
 
 Run by the Python that has Accelergy, its library, Aladdin and CACTI plug-ins and Timeloop's front end:
 
@@ -52,6 +52,7 @@ def main() -> None:
             "CACTI; timeloop-accelergy-exercises 2d55108; eyeriss_like at 45 nm in place of 65 nm",
             "machines": {machine: list(_machine(options.designs, machine, folder)) for machine in MACHINES},
             "classes": list(_asked(list(_classes()), folder / "classes", components)),
+            "primitives": list(_asked(list(_primitives()), folder / "primitives", [])),
             "srams": list(_asked(list(_srams(random.Random(7), 64)), folder / "srams", [])),  # noqa: S311
         }
     options.output.write_text(_lines(recorded), encoding="utf-8")
@@ -100,7 +101,7 @@ def _figures(out: Path) -> dict[str, Record]:
     tables = yaml.safe_load((out / "ERT.yaml").read_text())["ERT"]["tables"]
     return {
         _bare(table["name"]): {
-            "energies_pJ": {action["name"]: action["energy"] for action in table["actions"]},
+            "energies_pJ": {action["name"]: float(action["energy"]) for action in table["actions"]},
             "area_um2": area[_bare(table["name"])],
         }
         for table in tables
@@ -136,7 +137,6 @@ def _classes() -> Iterator[Record]:
         yield each("aladdin_multiplier", ("multiply", "leak"), **point, width_a=8, width_b=12, n_instances=3)
         yield each("aladdin_multiplier", ("read", "leak"), **point, width=8)
         yield each("aladdin_register", MEMORY, **point, width=9)
-        yield each("regfile", MEMORY, **point, width=20, depth=24)
         yield each("intmac", UNIT, **point, multiplier_width=16, adder_width=48)
     yield each("dummy_storage", MEMORY, technology="45nm", global_cycle_seconds=1e-9)
     for kind in ("LPDDR4", "LPDDR", "DDR3", "GDDR5", "HBM2", "HMC"):
@@ -146,6 +146,26 @@ def _classes() -> Iterator[Record]:
     for width, depth, ports in ((16, 12, 1), (200, 5000, 1), (64, 700, 2)):
         point = {"technology": "45nm", "global_cycle_seconds": 3e-9}
         yield each("smartbuffer_SRAM", MEMORY, **point, width=width, depth=depth, n_rw_ports=ports)
+
+
+def _primitives() -> Iterator[Record]:
+    """Classes that are others without the exercises' component files, and widths under both of their names."""
+    regfiles = (
+        *(("45nm", 1e-9, *shape) for shape in ((8, 32), (16, 192), (64, 16), (8, 1), (8, 0), (24, 2), (8, 3))),
+        *(("40nm", cycle, 33, 129) for cycle in (0.4e-9, 2e-9, 5e-9)),
+        *(("45nm", cycle, 20, 24) for cycle in (3e-9, 6e-9, 8e-9, 20e-9)),
+    )
+    for node, cycle, width, depth in regfiles:
+        point = {"technology": node, "global_cycle_seconds": cycle}
+        yield {"class": "regfile", "actions": MEMORY, "attributes": {**point, "width": width, "depth": depth}}
+    for kind, widths in (
+        ("aladdin_register", {"datawidth": 8, "width": 16}),
+        ("aladdin_register", {"width": 16, "datawidth": 8}),
+        ("aladdin_multiplier", {"datawidth_a": 8, "width_a": 16, "width_b": 4, "datawidth_b": 7}),
+        ("aladdin_multiplier", {"datawidth": 8, "width": 16, "width_b": 4, "datawidth_a": 7}),
+    ):
+        point = {"technology": "45nm", "global_cycle_seconds": 1e-9}
+        yield {"class": kind, "actions": MEMORY, "attributes": {**point, **widths}}
 
 
 def _srams(dice: random.Random, count: int) -> Iterator[Record]:

@@ -8,7 +8,7 @@ Accelergy has no estimator; the figures are scaled here like the library's, and 
 import csv
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -21,9 +21,7 @@ RULE = f"{ACCELERGY} (Aladdin tables)"
 _SOURCE = "Aladdin (Shao et al., ISCA 2014) in Accelergy's Aladdin plug-in, 40 nm"
 _NODES_NM = (40.0, 45.0)
 _REUSED = 0.85  # of a multiplication whose operand stays, in the plug-in
-_WIRE_F_PER_M = 1.627e-9
-_WIRE_ACTIVITY = 0.2
-_WIRE_V = 1.0
+_COMPARED_S = 5e-9  # the cycle for which the plug-in takes the area of a regfile's comparators, whatever the clock
 
 
 @dataclass(frozen=True)
@@ -215,6 +213,26 @@ def _per_32(unit: str, verb: str) -> Callable[[Attributes, float], Unit]:
 def estimate_reg(values: Mapping[str, object]) -> ComponentCost:
     """``reg``: a register from ``technology`` and ``width``."""
     return _estimate("reg", values, lambda given, cycle_s: _unit(row("reg", cycle_s) * given.number("width")))
+
+
+def estimate_regfile(values: Mapping[str, object]) -> ComponentCost:
+    """``regfile`` from ``technology``, ``width`` and ``depth``: one register and the address comparators of all rows.
+
+    The register is that of a single bit whatever the width, in the plug-in. Its actions are those that change the data
+    and the address (``data_delta`` and ``address_delta`` are 1).
+    """
+
+    def unit(given: Attributes, cycle_s: float) -> Unit:
+        given.number("width")
+        depth = given.integer("depth", least=0)
+        if depth == 0:
+            return _unit(row("reg", cycle_s) * 0)
+        size = depth * math.ceil(math.log2(depth)) / 32
+        register, comparators = _unit(row("reg", cycle_s)), _unit(row("comparator", cycle_s) * size)
+        area_m2 = register.area_m2 + row("comparator", _COMPARED_S).area_m2 * size
+        return replace(register + comparators, area_m2=area_m2)
+
+    return _estimate("regfile", values, unit)
 
 
 def estimate_bitwise(values: Mapping[str, object]) -> ComponentCost:

@@ -1,7 +1,8 @@
 """Classes of Accelergy's library plug-in that stock component files use: one published figure each, scaled.
 
 Energy, leakage and area are linear in every width that is given, and so in all of them at once; a width under a name
-that an entry does not have (``n_bits``) is not read. Depth is no business of a register.
+that an entry does not have (``n_bits``) is not read. Where a width is given under both of its names, the one written
+first counts. Depth is no business of a register.
 """
 
 from collections.abc import Mapping
@@ -71,7 +72,8 @@ def _estimate(kind: str, entry: Entry, values: Mapping[str, object]) -> Componen
     common = Common.of(attributes)
     size = 1.0
     for names in entry.widths:
-        size *= attributes.number(*names, default=entry.bits) / entry.bits
+        as_written = (name for name in values if name in names)
+        size *= attributes.number(*as_written, *names, default=entry.bits) / entry.bits
     assert entry.energy.node_nm is not None
     # At an entry's own node the plug-in asks no law, whose factor there is not 1 (see technology).
     native = common.node_nm == entry.energy.node_nm

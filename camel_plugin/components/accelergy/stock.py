@@ -1,7 +1,7 @@
 """The compound classes of the Timeloop and Accelergy exercises, for files that use them without bringing them along.
 
 Sums of the primitive classes as those files have them: what a subcomponent is not told (the banks of a smart buffer's
-SRAM, the width of a register file's comparators) it does not know.
+SRAM, the width of the comparators of a buffer of registers) it does not know.
 """
 
 import math
@@ -78,12 +78,6 @@ def _register_file(values: Mapping[str, object], width: int, depth: int) -> list
     register = library.estimate_register(_passed_on(values))
     comparator = library.estimate_comparator(_passed_on(values))
     return [_Part(register, width * depth, _each(width)), _Part(comparator, depth, _each(depth, verb="compare"))]
-
-
-def estimate_regfile(values: Mapping[str, object]) -> ComponentCost:
-    """``regfile`` from ``technology``, ``width`` and ``depth``: registers and comparators."""
-    attributes = Attributes("regfile", values)
-    return _total(_register_file(values, attributes.integer("width"), attributes.integer("depth")), _MEMORY)
 
 
 def estimate_smartbuffer_rf(values: Mapping[str, object]) -> ComponentCost:

@@ -8,6 +8,7 @@ import pytest
 from camel_plugin.components import estimate
 from camel_plugin.components.accelergy.cacti import RULE as CACTI
 from camel_plugin.components.accelergy.cacti import table
+from camel_plugin.errors import SpecError
 from scripts.compare_accelergy import comparisons, markdown
 
 RECORDED = json.loads((Path(__file__).parents[2] / "recorded" / "accelergy-stock.json").read_text(encoding="utf-8"))
@@ -45,6 +46,27 @@ def test_the_exercises_machines_cost_what_accelergy_says(record):
 def test_every_class_costs_what_accelergy_says(record):
     allowed = 0.1 if from_cacti(record) else PRINTED
     assert max(map(abs, deviations(record).values())) < allowed
+
+
+@pytest.mark.parametrize("record", RECORDED["primitives"], ids=lambda each: f"{each['class']}-{each['name']}")
+def test_classes_without_component_files_cost_what_accelergy_says(record):
+    assert max(map(abs, deviations(record).values())) < PRINTED
+
+
+def test_a_register_file_at_other_nodes_is_scaled_with_a_note():
+    regfile = {"width": 8, "depth": 32}
+    native, scaled = (estimate("regfile", {"technology": node, **regfile}) for node in ("45nm", "65nm"))
+    assert native.unconfirmed == ()
+    (note,) = scaled.unconfirmed
+    assert note == "Accelergy has no estimator for regfile at 65 nm: its figures for 45 nm, scaled"
+    assert scaled.actions_J["read"] > native.actions_J["read"]
+
+
+@pytest.mark.parametrize("missing", ["width", "depth"])
+def test_a_register_file_needs_its_shape(missing):
+    given = {"technology": "45nm", "width": 8, "depth": 32}
+    with pytest.raises(SpecError, match=missing):
+        estimate("regfile", {name: value for name, value in given.items() if name != missing})
 
 
 @pytest.mark.parametrize("quantity", ["read", "write", "leak", "area"])
