@@ -323,7 +323,7 @@ class _Reader:
         own = self._attributes(found.get("attributes"))
         if not flag(found.get("enabled"), self._scope_of(found, "enabled", own), default=True):
             return
-        attributes = passed_on | own
+        attributes = own | {key: value for key, value in passed_on.items() if key not in own}
         mesh = self._mesh(found.get("spatial"), self._scope_of(found, "spatial", own))
         self.scope[name] = {"attributes": attributes, "spatial": {"meshX": mesh[0], "meshY": mesh[1]}}
         subclass = text(found["subclass"]) if "subclass" in found else None
@@ -339,7 +339,7 @@ class _Reader:
         if is_storage:
             storage = self._storage(node, found, attributes, constraints, parallel)
             size = {"width": storage.width_bits, "datawidth": storage.datawidth_bits, "depth": storage.depth}
-            attributes = {key: value for key, value in size.items() if value is not None} | attributes
+            attributes |= {key: value for key, value in size.items() if value is not None and key not in attributes}
             unit: Storage | Compute = storage
         elif any(word in class_name for word in _COMPUTE):
             unit = Compute(name, class_name)
