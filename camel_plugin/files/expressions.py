@@ -13,8 +13,9 @@ from typing import Any
 from camel_plugin.errors import nearest
 from camel_plugin.files.yaml_source import YamlNode
 
+_ENDLESS = ("comb", "factorial", "perm")  # their integers have no bound
 FUNCTIONS: Mapping[str, Callable[..., object]] = {
-    **{name: getattr(math, name) for name in ("ceil", "floor", "trunc", "sqrt", "exp", "log", "log2", "log10", "gcd")},
+    **{name: function for name, function in vars(math).items() if callable(function) and name not in _ENDLESS},
     **{function.__name__: function for function in (abs, bool, float, int, len, max, min, round, str, sum)},
 }
 CONSTANTS: Mapping[str, object] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
@@ -90,6 +91,12 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., object]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: _power,
+    ast.LShift: lambda value, places: value * _power(2, places),
+    ast.RShift: operator.rshift,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.Invert: operator.invert,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Not: operator.not_,
@@ -102,7 +109,7 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., object]] = {
     ast.In: lambda item, container: item in container,
     ast.NotIn: lambda item, container: item not in container,
 }
-_NUMBERS_ONLY = (ast.Mult, ast.Mod, ast.Pow)  # on texts and lists these repeat and format
+_NUMBERS_ONLY = (ast.Mult, ast.Mod, ast.Pow, ast.LShift)  # on texts and lists these repeat and format
 
 
 def _walk(node: ast.AST, names: Mapping[str, object]) -> Any:

@@ -29,17 +29,17 @@ def entries(node: YamlNode, allowed: Collection[str], required: Collection[str] 
 
 def mapping(node: YamlNode) -> dict[str, YamlNode]:
     """The keys of a mapping with free keys (an empty one may be written as nothing)."""
+    return {key: child for key, child in named(node).items() if "ignore" not in key}
+
+
+def named(node: YamlNode) -> dict[str, YamlNode]:
+    """The keys of a mapping whose keys are names of values, ``ignore`` in them or not."""
     found = _joined(node.value) if isinstance(node.value, list) and node.value else node.value
     if found is None:
         return {}
     if not isinstance(found, dict):
         raise node.error("must be a mapping", value=node.plain())
-    return {key: child for key, child in found.items() if "ignore" not in key}
-
-
-def named(node: YamlNode) -> dict[str, YamlNode]:
-    """The keys of a mapping whose keys are names of values, ``ignore`` in them or not."""
-    return {**mapping(node), **(node.value if isinstance(node.value, dict) else {})}
+    return found
 
 
 def _joined(nodes: list[YamlNode]) -> dict[str, YamlNode] | list[YamlNode]:

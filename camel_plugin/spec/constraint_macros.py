@@ -79,12 +79,13 @@ def _heeded(factors: Mapping[str, FactorBound], problem: Problem) -> Iterator[tu
 
 
 def _frozen(loops: LoopConstraints, problem: Problem) -> Iterator[str]:
-    """Dimensions that may not have a loop, because of a dataspace."""
-    spaces = {space.name: space.dimensions for space in problem.dataspaces}
-    for name in loops.no_iteration_over & spaces.keys():
-        yield from spaces[name]
+    """Dimensions that may not have a loop, because of a dataspace; each dataspace's in the order of its ranks."""
+    for space in problem.dataspaces:
+        if space.name in loops.no_iteration_over:
+            yield from (dimension for rank in space.projection for dimension, _ in rank)
     if loops.must_iterate_over is not None:
-        allowed = {dimension for name in loops.must_iterate_over & spaces.keys() for dimension in spaces[name]}
+        spaces = [space for space in problem.dataspaces if space.name in loops.must_iterate_over]
+        allowed = {dimension for space in spaces for dimension in space.dimensions}
         yield from (dimension for dimension in problem.dimensions if dimension not in allowed)
 
 

@@ -42,9 +42,7 @@ def parse_problem(node: YamlNode, variables: Mapping[str, object] = _NO_NAMES) -
         raise shape["dimensions"].error("a problem needs a dimension")
     instance = mapping(found["instance"])
     refuse(instance, {"densities": "sparse tensors are not modelled; --dense leaves densities out"})
-    names: dict[str, object] = {**variables, "variables": variables}
-    for name, child in instance.items():
-        names[name] = resolve(child, names)
+    names = instance_values(found["instance"], variables)
     coefficients = _coefficients(shape.get("coefficients"), instance, names)
     bounds = []
     for dimension in dimensions:
@@ -63,6 +61,14 @@ def parse_problem(node: YamlNode, variables: Mapping[str, object] = _NO_NAMES) -
         shape=text(shape["name"]) if "name" in shape and shape["name"].value else "problem",
         name=text(found["name"]) if "name" in found else "problem",
     )
+
+
+def instance_values(node: YamlNode, variables: Mapping[str, object]) -> dict[str, object]:
+    """What stands in an ``instance``, and the names that its expressions may use."""
+    names: dict[str, object] = {**variables, "variables": variables}
+    for name, child in mapping(node).items():
+        names[name] = resolve(child, names)
+    return names
 
 
 def _unique(nodes: Sequence[YamlNode]) -> tuple[str, ...]:
@@ -100,10 +106,10 @@ def _dataspace(
 
 
 def _rank(node: YamlNode, dimensions: Sequence[str], coefficients: Mapping[str, int]) -> tuple[Term, ...]:
-    """One rank: a list of terms ``[dimension]`` or ``[dimension, coefficient]``."""
+    """One rank: a list of terms ``[dimension]`` or ``[dimension, coefficient]``, or a dimension alone."""
     terms = []
-    for term in items(node):
-        words = items(term)
+    for term in [node] if isinstance(node.value, str) else items(node):
+        words = [term] if isinstance(node.value, str) else items(term)
         if not 1 <= len(words) <= 2:
             raise term.error("a term is [dimension] or [dimension, coefficient]", value=term.plain())
         name = text(words[0])

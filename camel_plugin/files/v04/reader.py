@@ -23,7 +23,7 @@ from camel_plugin.files.schema import (
 from camel_plugin.files.sources import AS_THEY_LIE, Reading, Source
 from camel_plugin.files.specification import Specification, read_specification
 from camel_plugin.files.v04.constraints import Names, NodeConstraints, read_constraints, read_keep
-from camel_plugin.files.v04.problem_file import parse_problem
+from camel_plugin.files.v04.problem_file import instance_values, parse_problem
 from camel_plugin.files.v04.storage_attributes import OWN, read_storage
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Compute, Fanout, Machine, Storage
@@ -165,8 +165,9 @@ class _Reader:
         """What ``spec.problem.instance`` is in expressions: all that a file gives there, dimensions or not."""
         if self.spec.problem is None:
             return dict(problem.size)
-        given = resolve(self.spec.problem.at(["instance"]), self.spec.variables)
-        return {**(given if isinstance(given, dict) else {}), **problem.size, "densities": {}}
+        node = self.spec.problem.at(["instance"])
+        values = instance_values(node, self.spec.variables)
+        return {**{name: values[name] for name in mapping(node)}, **problem.size, "densities": {}}
 
     def architecture(self, name: str, yaml: str) -> Architecture:
         """Everything, after the checks that need all nodes."""
@@ -326,7 +327,7 @@ class _Reader:
         attributes = own | {key: value for key, value in passed_on.items() if key not in own}
         mesh = self._mesh(found.get("spatial"), self._scope_of(found, "spatial", own))
         self.scope[name] = {"attributes": attributes, "spatial": {"meshX": mesh[0], "meshY": mesh[1]}}
-        subclass = text(found["subclass"]) if "subclass" in found else None
+        subclass = _subclass(found)
         scope = self._scope_of(found, "constraints", own)
         constraints = read_constraints(found.get("constraints"), self.targets.get(name, ()), scope, self.names)
         if mesh != (1, 1):
@@ -437,11 +438,15 @@ def _on_chip(component: Component) -> bool:
     return not (isinstance(component.unit, Storage) and component.unit.is_dram)
 
 
+def _subclass(found: Mapping[str, YamlNode]) -> str | None:
+    return None if "subclass" not in found or found["subclass"].value is None else text(found["subclass"])
+
+
 def _technology(class_name: str, found: Mapping[str, YamlNode]) -> str:
     """``dram``, ``edram``, ``sram``, ``regfile`` or ``other``, by what the component is called."""
     if "DRAM" in class_name:
         return "dram"
-    kind = text(found.get("subclass") or found["class"]).lower()
+    kind = (_subclass(found) or text(found["class"])).lower()
     for technology, words in (("edram", ("edram",)), ("sram", ("sram",)), ("regfile", ("regfile", "register", "_rf"))):
         if any(word in kind for word in words):
             return technology

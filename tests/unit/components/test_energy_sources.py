@@ -75,6 +75,12 @@ def test_a_table_may_be_filled_up_if_asked(table):
     assert "row noc of the energy reference table belongs to no component" in machine.unconfirmed
 
 
+def test_a_table_without_rows_prices_nothing(table):
+    with pytest.raises(SpecError, match="has no row for this component"):
+        table({})
+    assert "area: not in" not in " ".join(table({}, fill_ert=True).unconfirmed)
+
+
 def test_a_row_is_named_as_the_source(table):
     machine = table(ROWS)
     assert machine.storage("dram").energy_source == "ERT row system.dram[1..4]"

@@ -71,6 +71,8 @@ def test_keys_with_ignore_in_them_count_nowhere():
     ("one", "other", "message"),
     [
         ("variables: {a: 1}", "variables: {a: 2}", "b:1: variables.a: this is given differently in a:1 (got 2)"),
+        ("variables: {a: 1}", "variables: {a: 0}", "b:1: variables.a: this is given differently in a:1 (got 0)"),
+        ("variables: {a: false}", "variables: {a: 1}", "b:1: variables.a: this is given differently in a:1 (got 1)"),
         (
             "mapper: {timeout: 1}",
             "mapper: {timeout: 2}",
@@ -83,6 +85,17 @@ def test_sections_that_contradict_each_other(one, other, message):
     with pytest.raises(SpecError) as error:
         read_specification([("a", one), ("b", other)])
     assert message in str(error.value)
+
+
+def test_what_is_given_empty_gives_way():
+    spec = read_specification([("a", "variables: {a: , b: 1}"), ("b", "variables: {a: 2, b: }")])
+    assert spec.variables == {"a": 2, "b": 1}
+
+
+def test_written_text_keeps_expressions_and_marks_of_jinja():
+    variables = 'variables:\n  a: max(1, 2)\n  b: |\n    max(a,\n    3)\n  c: "{{ a }}"\n'
+    text = read_specification([("a", "{% raw %}" + variables + "{% endraw %}")]).text
+    assert read_specification([("again", text)]).variables == {"a": 2, "b": 3, "c": "{{ a }}"}
 
 
 OLD_PROBLEM = "problem: {version: 0.3, shape: cnn-layer, R: 3, S: 1, P: 4, Q: 5, C: 2, K: 6, N: 1, Wstride: 2}"

@@ -32,6 +32,8 @@ NAMES = {"depth": 192, "width": 16, "glb": {"attributes": {"depth": 7}, "spatial
         ('("a" + "b")', "ab"),
         ("2 in rates", True),
         ("True", True),
+        ("1 << 3 | 1", 9),
+        ("isqrt(depth) ^ ~width & 7 >> 1", 13 ^ (~16 & 3)),
     ],
 )
 def test_values(text, value):
@@ -49,6 +51,9 @@ def test_values(text, value):
         ("pow(10, 100000)", "too large"),
         ("(-8) ** 0.5", "no real value"),
         ("'a' * 100000000", "no number"),
+        ("'a' << 30", "no number"),
+        ("1 << 100000", "too large"),
+        ("factorial(100000)", "no function is called"),
         ("__import__('os')", "no function is called"),
         ("().__class__", "has no fields"),
         ("glb.__class__", "nothing is called"),

@@ -87,6 +87,8 @@ MISTAKES = [
     ("split: 1", "remainders: 2", PE + ".constraints.spatial.remainders", "imperfect factors are not modelled"),
     ("split: 1", "no_link_transfer: [Inputs]", PE + ".constraints.spatial.no_link_transfer", "is not modelled"),
     ("meshX: 4", "meshX: 0", PE + ".spatial.meshX", "must be at least 1"),
+    ("meshX: 4", "meshX: attributes.word", PE + ".spatial.meshX", "nothing is called 'word'"),
+    ("meshX: 4", "meshX: vector_lines", PE + ".spatial.meshX", "did you mean 'vector_lanes'"),
     ("meshX: 4", "meshx: 4", PE + ".spatial.meshx", "did you mean 'meshX'"),
     ("glb.attributes.datawidth", "gbl.attributes.datawidth", PE + ".spatial.meshY", "did you mean 'glb'"),
     (

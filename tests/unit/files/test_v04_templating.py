@@ -1,5 +1,7 @@
 """Jinja2 in v0.4 files."""
 
+import os
+
 import pytest
 from v04_cases import ARCH, MAPPING, PROBLEM, fake_estimate
 
@@ -108,6 +110,13 @@ def test_included_text_is_rendered_in_its_own_place(tmp_path):
     text = "{{ include_text('inner/defs.yaml') }}\ny: {{ n + 1 }}"
     tree = load_specification(text, str(tmp_path / "top.yaml"), {"n": 1}).plain()
     assert tree == {"x": 1, "here": str(tmp_path / "inner"), "y": 2}
+
+
+def test_lists_grow_and_the_environment_stays(monkeypatch):
+    monkeypatch.delenv("TIMELOOP_SETTING", raising=False)
+    text = "{{ setenv('TIMELOOP_SETTING', '1') }}{% set found = [1] %}{% set _ = found.append(2) %}a: {{ found }}"
+    assert load_specification(text, "t").plain() == {"a": [1, 2]}
+    assert "TIMELOOP_SETTING" not in os.environ
 
 
 def test_macros_and_comments_of_jinja(tmp_path):
