@@ -163,8 +163,9 @@ class _Compound:
         part = self.parts[name]
         total = 0.0
         for each in items(found["actions"]):
-            action = entries(each, {"name", "arguments", "energy_scale"}, {"name"})
-            scale = number(action["energy_scale"], self.names, minimum=0) if "energy_scale" in action else 1.0
+            action = entries(each, {"name", "arguments", "repeat", "energy_scale"}, {"name"})
+            times = action.get("repeat", action.get("energy_scale"))  # Accelergy's order
+            scale = number(times, self.names, minimum=0) if times is not None else 1.0
             label = text(action["name"])
             if leak:
                 cost = part.cost.leakage_W

@@ -74,7 +74,7 @@ def _compared(architecture: Architecture, tables: Mapping[str, ert_file.Row], er
                 raise component.node.at(["name"]).error(
                     f"the energy reference table {ert} has no row for this component",
                     value=name,
-                    suggestion=nearest(name, sorted(tables.keys() - architecture.components.keys())),
+                    suggestion=nearest(name, sorted(tables)),
                 )
             notes.append(f"{name}: not in the energy reference table, so estimated here")
     for name, row in tables.items():

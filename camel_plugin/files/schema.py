@@ -105,12 +105,12 @@ def integer(node: YamlNode, names: Mapping[str, object] = _NONE, *, minimum: flo
 
 
 def flag(node: YamlNode | None, names: Mapping[str, object], default: bool) -> bool:
-    """True or False, or an expression that gives one."""
+    """True or False, in quotes or not, or an expression that gives one."""
     if node is None or node.value is None:
         return default
-    value = resolve(node, names)
+    value = {"true": True, "false": False}.get(node.text.lower()) if node.quoted else resolve(node, names)
     if not isinstance(value, bool | int):
-        raise node.error("must be true or false", value=value)
+        raise node.error("must be true or false", value=node.plain())
     return bool(value)
 
 

@@ -59,7 +59,7 @@ def _problem(node: YamlNode) -> YamlNode:
     found = mapping(node)
     sizes = {key: child for key, child in found.items() if key not in _PROBLEM and isinstance(child.value, int)}
     named = "shape" in found and not isinstance(found["shape"].value, dict)
-    if not sizes and not named and _version(found) not in _OLD:
+    if not sizes and not named and not _hyphenated(found.get("shape")) and _version(found) not in _OLD:
         return node
     rest = {key: child for key, child in found.items() if key not in (*sizes, "version")}
     if sizes:
@@ -79,6 +79,13 @@ def _shape(shape: YamlNode | None, problem: YamlNode) -> YamlNode:
         raise shape.error("Timeloop ships no such shape", value=shape.value, suggestion=nearest(name, sorted(_SHAPES)))
     where = shape or problem
     return replace(load_yaml_text(_SHAPES[name], where.file), line=where.line, field=where.field)
+
+
+def _hyphenated(shape: YamlNode | None) -> bool:
+    """``data-spaces``, or ``read-write`` in one of them."""
+    if shape is None or not isinstance(shape.value, dict):
+        return False
+    return bool(_underscored(shape).plain() != shape.plain())
 
 
 def _underscored(node: YamlNode) -> YamlNode:

@@ -1,9 +1,10 @@
 """Architectures of Timeloop v0.2 and v0.3, whose fanouts follow from the number of instances, as nodes of v0.4."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from camel_plugin.files.attribute_names import NAMES
 from camel_plugin.files.schema import as_integer, entries, items, mapping, text
 from camel_plugin.files.yaml_source import YamlNode
 
@@ -14,8 +15,8 @@ _PLAIN = re.compile(r"[\w.]+")
 _COMPONENT = {"name", "class", "attributes", "required_actions", "subclass", "area_scale", "energy_scale", "area_share"}
 _COMPUTE = ("mac", "compute")
 _MESH = ("meshX", "meshY", "instances")
-_WORD, _WORD_BITS = ("datawidth", "word_bits", "word_width"), 16
-"""The width of a word has several names, and a default in Timeloop's buffer.hpp."""
+_WORD_BITS = 16
+"""Of a storage that does not say, in Timeloop's buffer.hpp."""
 
 BELOW = "below_"
 """A fanout is called after the storage outside it, which is what constraints and mappings of these versions name."""
@@ -91,8 +92,9 @@ class _Level:
         if "attributes" in found:
             given = _quoted(mapping(found["attributes"]))
             attributes = {key: each for key, each in given.items() if key not in _MESH}
-            if not self.is_compute and not attributes.keys() & set(_WORD):
-                attributes[_WORD[0]] = _scalar(_WORD_BITS, self.node)
+            if not self.is_compute:
+                current = {name: each for name, older in NAMES.items() if (each := _first(given, older)) is not None}
+                attributes |= {"datawidth": _scalar(_WORD_BITS, self.node), **current}
             found["attributes"] = replace(found["attributes"], value=attributes)
         return replace(self.node, value=found, tag="Component")
 
@@ -126,6 +128,10 @@ def _quoted(attributes: Mapping[str, YamlNode]) -> dict[str, YamlNode]:
         if isinstance(each.value, str) and _PLAIN.fullmatch(each.value) and each.value not in found:
             found[key] = replace(each, quoted=True)
     return found
+
+
+def _first(given: Mapping[str, YamlNode], names: Sequence[str]) -> YamlNode | None:
+    return next((given[name] for name in names if name in given), None)
 
 
 def _counted(node: YamlNode) -> tuple[str, int]:

@@ -147,6 +147,7 @@ RESOLVERS = _Loader.yaml_implicit_resolvers
 """What a plain scalar may be, by its first character."""
 
 _INT = re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$")
+_OCTAL = re.compile(r"[-+]?0[0-9]+$")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
 )
@@ -203,6 +204,8 @@ class _Builder:
                 case "bool":
                     return text.lower() == "true"
                 case "int":
+                    if _OCTAL.match(text):
+                        raise self._fail("octal in YAML 1.1, decimal in 1.2: leave out the first 0", node, field)
                     return int(text, 0 if text[:2] in ("0x", "0o") else 10)
                 case "float":
                     return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))

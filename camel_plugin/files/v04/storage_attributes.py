@@ -3,19 +3,12 @@
 from collections.abc import Mapping
 
 from camel_plugin.errors import SpecError
+from camel_plugin.files.attribute_names import NAMES
 from camel_plugin.files.schema import as_integer, as_number, misspelt
 from camel_plugin.files.yaml_source import YamlNode
 from camel_plugin.spec.machine import Storage
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "width": ("width", "memory_width", "data_storage_width"),
-    "datawidth": ("word_bits", "word_width", "datawidth"),
-    "depth": ("depth", "memory_depth", "data_storage_depth"),
-    "block_size": ("block_size", "n_words"),
-}
-"""Attributes that Timeloop takes under several names; of several given, the first one here counts."""
-
-_READ = (*(name for names in _NAMES.values() for name in names), "entries", "sizeKB", "cluster_size", "instances")
+_READ = (*(name for names in NAMES.values() for name in names), "entries", "sizeKB", "cluster_size", "instances")
 _BANDWIDTH = ("read_bandwidth", "write_bandwidth", "bandwidth")
 OWN = ("cluster_size", "n_banks", "multiple_buffering", "min_utilization", "reduction_supported", "allow_overbooking")
 """Attributes that a storage does not inherit, because the front end gives each one its default."""
@@ -142,7 +135,7 @@ def _bandwidth(node: YamlNode, attributes: Mapping[str, object], key: str) -> fl
 
 def _given(attributes: Mapping[str, object], key: str) -> str | None:
     """The name under which an attribute is given."""
-    return next((name for name in _NAMES.get(key, (key,)) if attributes.get(name) is not None), None)
+    return next((name for name in NAMES.get(key, (key,)) if attributes.get(name) is not None), None)
 
 
 def _integer(node: YamlNode, attributes: Mapping[str, object], key: str, minimum: int = 1) -> int:

@@ -79,7 +79,7 @@ def test_a_compound_may_consist_of_compounds():
     subcomponents:
     - {name: inner, class: leaf, attributes: {width: width}}
     actions:
-    - {name: read, subcomponents: [{name: inner, actions: [{name: get, energy_scale: 3}]}]}
+    - {name: read, subcomponents: [{name: inner, actions: [{name: get, repeat: 3, energy_scale: 2}]}]}
     - {name: write, subcomponents: []}
   - - name: leaf
       attributes: {technology: "must_specify"}

@@ -1,5 +1,6 @@
 """Which files are meant, how they become one specification, and what older files are called."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,9 @@ def test_problems_of_older_versions():
         "problem: {version: 0.2, M: 2, shape: {dimensions: [M], data-spaces: [{name: Z, projection: [[[M]]], %s}]}}"
     )
     assert read_problem([("p", hyphens % "read-write: true")]).dataspaces[0].read_write
+    beside = hyphens.replace("version: 0.2, M: 2,", "instance: {M: 2},")
+    assert read_problem([("p", beside % "read-write: 'True'")]).dataspaces[0].read_write
+    assert "-" not in read_specification([("p", beside % "read-write: true")]).text.replace("- ", "")
     with pytest.raises(SpecError, match=r"Timeloop ships no such shape \(got 'cnn-lair'\); did you mean 'cnn_layer'"):
         read_problem([("p", OLD_PROBLEM.replace("layer", "lair"))])
 
@@ -169,6 +173,8 @@ def test_architectures_of_v03_are_the_nodes_that_timeloop_makes_of_them():
     old = read_architecture([("old", OLD_ARCHITECTURE)]).machine
     assert old.nodes == read_architecture([("new", TODAYS)]).machine.nodes
     again = read_specification([("old", OLD_ARCHITECTURE)]).text
+    glb = again.partition("name: glb")[2].partition("name:")[0]
+    assert {"depth: 128", "width: 32", "datawidth: 16"} <= set(re.split(r"[{},\n]\s*", glb))
     assert read_architecture([("again", again)]).machine.nodes == old.nodes
     assert old.technology == "45 nm"
 

@@ -42,7 +42,6 @@ def test_lines_tags_and_fields():
         (".5", 0.5),
         ("5.", 5.0),
         ("-.inf", -math.inf),
-        ("010", 10),
         ("0x1F", 31),
         ("0o17", 15),
         ("+7", 7),
@@ -91,6 +90,7 @@ deep: {<<<: *one, deep: {x: 9}, items: [c], fixed: !nomerge [1]}
         ("{[1]: 2}\n", "t.yaml:1: a key must be"),
         ("a: {<<: 3}\n", "t.yaml:1: a: only mappings can be merged"),
         ("a: !!int x\n", "t.yaml:1: a: is no int"),
+        ("a: 010\n", "t.yaml:1: a: octal in YAML 1.1, decimal in 1.2"),
         ("\na: \x07\n", "t.yaml:2: broken YAML: special characters"),
         ("[" * 3000, "t.yaml: broken YAML: nested too deeply"),
         (
