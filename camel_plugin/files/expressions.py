@@ -83,6 +83,12 @@ def _power(base: object, exponent: object) -> object:
     return value
 
 
+def _shifted(value: int, places: int) -> int:
+    if places > _MAX_BITS:
+        raise ExpressionError("is too large")
+    return value << places
+
+
 _OPERATORS: Mapping[type[ast.AST], Callable[..., object]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -91,7 +97,7 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., object]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: _power,
-    ast.LShift: lambda value, places: value * _power(2, places),
+    ast.LShift: _shifted,
     ast.RShift: operator.rshift,
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,

@@ -53,6 +53,8 @@ def test_values(text, value):
         ("'a' * 100000000", "no number"),
         ("'a' << 30", "no number"),
         ("1 << 100000", "too large"),
+        ("1 << 0.5", "has no value"),
+        ("1 << -1", "has no value"),
         ("factorial(100000)", "no function is called"),
         ("__import__('os')", "no function is called"),
         ("().__class__", "has no fields"),
