@@ -17,7 +17,7 @@ from camel_plugin.refresh.duty import duties
 from camel_plugin.result import StepResult
 from camel_plugin.schedule.pending import PendingPlan
 from camel_plugin.schedule.replan import replanned, with_plan
-from camel_plugin.schedule.search import FINALISTS, micro_batches, search
+from camel_plugin.schedule.search import FINALISTS, search
 from camel_plugin.spec.machine import Machine
 from camel_plugin.spec.refresh import load_policy
 from camel_plugin.spec.settings import Energies, Settings, split
@@ -76,10 +76,10 @@ def compare(
     network = load_network(net, input=input, training=training, **recipe)  # type: ignore[arg-type]
 
     @once
-    def step_of(micro_batch: int) -> Step:
+    def step_of(micro_batch: int | None) -> Step:
         return replace(network, recipe=replace(network.recipe, micro_batch=micro_batch)).kept_step(cache)
 
-    sizes = micro_batches(network.recipe.batch) if settings.search_micro_batch else [network.recipe.micro_batch]
+    sizes = network.micro_batches if settings.search_micro_batch else [network.recipe.micro_batch]
     planned = [
         search(machine, step_of, sizes, settings.depth_first, settings.objective, policy)
         if given is None or position

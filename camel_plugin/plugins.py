@@ -6,7 +6,13 @@ from typing import Any
 
 from camel_plugin.errors import UnknownNameError
 
-KINDS = {"components": "component", "engines": "engine", "networks": "network builder", "refresh": "refresh policy"}
+KINDS = {
+    "components": "component",
+    "engines": "engine",
+    "networks": "network builder",
+    "operators": "operators",
+    "refresh": "refresh policy",
+}
 """Groups of things that users name, and what messages call one of them."""
 
 

@@ -27,7 +27,7 @@ from camel_plugin.spec.step import Coverage
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA: Literal[2] = 2
+SCHEMA: Literal[3] = 3
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 ENERGY_PARTS = ("compute_J", "dynamic_J", "leakage_J", "refresh_J", "dram_J")
 
@@ -331,7 +331,7 @@ class StepResult:
     ] = ()
     baselines: Annotated[tuple[StepResult, ...], means("baselines", "", "the same on other machines")] = ()
     plan: Annotated[Plan | None, Field(exclude=True)] = field(default=None, compare=False, repr=False)
-    schema: Annotated[Literal[2], means("schema", "", "of this form")] = SCHEMA
+    schema: Annotated[Literal[3], means("schema", "", "of this form")] = SCHEMA
 
     @computed_field(title="totals", description="of the step")
     @cached_property
@@ -369,7 +369,7 @@ class Infeasible:
     subject: Annotated[str, means("subject", "", "the problem, tensor or level that nothing can hold")]
     shortfalls: Annotated[tuple[Shortfall, ...], means("shortfalls", "", "every reason found, the tightest first")]
     infeasible: Annotated[Literal[True], means("infeasible", "", "there is no result")] = True
-    schema: Annotated[Literal[2], means("schema", "", "of this form")] = SCHEMA
+    schema: Annotated[Literal[3], means("schema", "", "of this form")] = SCHEMA
 
     def to_dict(self) -> dict[str, object]:
         """Plain data, ready for ``json.dumps``."""

@@ -49,6 +49,10 @@ Input = Annotated[
     ),
 ]
 Batch = Annotated[int | None, typer.Option(min=1, help="Samples of one step.")]
+NormGroup = Annotated[
+    int | None,
+    typer.Option(min=1, help="Samples over which norms take their statistics together; by default the batch."),
+]
 MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples of one run of an operation.")]
 MicroBatchOrAuto = Annotated[
     str | None,

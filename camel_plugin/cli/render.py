@@ -15,6 +15,7 @@ def render_command(
     input: options.Input = None,
     batch: options.Batch = None,
     micro_batch: options.MicroBatch = None,
+    norm_group: options.NormGroup = None,
     schedule: options.ScheduleOption = None,
     training: options.Training = None,
     depth_first: options.DepthFirst = Order.NETWORK,
@@ -47,10 +48,11 @@ def render_command(
             input=options.parse_input(input),
             batch=batch,
             micro_batch=micro_batch,
+            norm_group=norm_group,
             schedule=schedule,
             training=options.parse_settings(training, "--training"),
         )
-        size = network.recipe.micro_batch
+        size = network.sized.micro_batch
         plan = search(machine, lambda _: network.step(), [size], depth_first, Objective.EDP, LifetimeRefresh())[0].plan
     for path in export.add(out, timeloop_files(machine, plan)):
         print(path)

@@ -65,7 +65,7 @@ class Run:
         return replace(
             account(plan, costs, self.policy, found),
             settings=replace(self.settings, depth_first=Order(plan.order)),
-            recipe=replace(self.recipe, micro_batch=plan.step.micro_batch),
+            recipe=replace(self.recipe, micro_batch=plan.step.micro_batch, norm_group=plan.step.norm_group),
             overrides=overrides,
             versions=_versions(plan.machine, plan.step),
             mapped_anew=pending.sought if pending.known else (),

@@ -36,13 +36,14 @@ def how(result: StepResult) -> str:
         f"{recipe.schedule} schedule",
         f"batch {recipe.batch}",
         f"micro-batch {recipe.micro_batch}",
+        *([f"norm group {recipe.norm_group}"] if recipe.norm_group else []),
         f"refresh {result.settings.refresh}",
         f"{result.temperature_C:g} C",
     ]
     return ", ".join([*parts, *_recipe(recipe.heeded), f"{result.settings.engine} engine"])
 
 
-_USUAL = {"optimizer": "sgd", "reversible": "fused"}
+_USUAL = {"optimizer": "sgd", "reversible": "fused", "dropout": "replay"}
 
 
 def _recipe(training: Mapping[str, object]) -> list[str]:
@@ -217,6 +218,7 @@ def settings(result: StepResult) -> dict[str, object]:
         **chosen,
         "overrides": dict(result.overrides),
         "micro_batch": recipe.micro_batch,
+        "norm_group": recipe.norm_group,
         "technology": result.technology,
         "temperature_C": result.temperature_C,
     }

@@ -26,6 +26,8 @@ def render(result: StepResult, console: Console) -> None:
     _line(console, summary.headline(result), "bold")
     for warning in summary.warnings(result):
         _line(console, f"!! {warning}", "bold red")
+    for remark in result.coverage.remarks:
+        _line(console, remark)
     console.print()
     _passes(result, console)
     if result.baselines:

@@ -19,9 +19,11 @@ def in_words(machine: Machine, step: Step) -> Step:
     Raises:
         InputError: the recipe sets formats, and these memories have words of different sizes.
     """
-    if not step.bits:
+    if not step.bits and not any(tensor.bits for tensor in step.tensors.values()):
         return step
     sizes = {storage.name: storage.word_bits for storage in _memories(machine)}
+    if len(set(sizes.values())) > 1 and not step.bits:
+        return step
     if len(set(sizes.values())) > 1:
         raise InputError(
             f"formats need one size of word in the shared memories of {machine.name}",
@@ -31,7 +33,7 @@ def in_words(machine: Machine, step: Step) -> Step:
         )
     word_bits = next(iter(sizes.values()))
     tensors = {
-        name: replace(tensor, words_per_value=step.bits.get(tensor.kind, word_bits) / word_bits)
+        name: replace(tensor, words_per_value=(tensor.bits or step.bits.get(tensor.kind, word_bits)) / word_bits)
         for name, tensor in step.tensors.items()
     }
     return replace(step, tensors=tensors)
@@ -53,7 +55,7 @@ def value_words(plan: Plan, operation: Operation, level: str = "") -> dict[str, 
 
 def format_notes(machine: Machine, step: Step) -> list[str]:
     """What the formats of a step, sized by :func:`in_words`, do not touch on this machine."""
-    if all(tensor.words_per_value == 1 for tensor in step.tensors.values()):
+    if not step.bits:
         return []
     sizes = ", ".join(f"{kind.value} {bits:.3g}" for kind, bits in step.bits.items())
     return [

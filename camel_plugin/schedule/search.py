@@ -40,8 +40,8 @@ class Candidate:
 
 def search(
     machine: Machine,
-    step_of: Callable[[int], Step],
-    sizes: Sequence[int],
+    step_of: Callable[[int | None], Step],
+    sizes: Sequence[int | None],
     order: Order,
     objective: Objective,
     policy: RefreshPolicy,
@@ -86,8 +86,3 @@ def _plans(machine: Machine, step: Step, asked: Order, policy: RefreshPolicy) ->
         least = min(found.values(), key=lambda candidate: candidate.estimate.dram_bytes)
         return [replace(least, plan=replace(least.plan, order=Order.CUT.value))]
     return list(found.values())
-
-
-def micro_batches(batch: int) -> list[int]:
-    """Divisors of the batch."""
-    return [size for size in range(1, batch + 1) if batch % size == 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 
 from camel_plugin.errors import UnknownNameError, WorkloadError
@@ -26,6 +26,13 @@ class Reversible(StrEnum):
     GENERIC = "generic"
 
 
+class Dropout(StrEnum):
+    """What becomes of random masks in a forward pass that runs again: they are stored, or their generator replays."""
+
+    STORE = "store"
+    REPLAY = "replay"
+
+
 class OptimizerName(StrEnum):
     """What makes new parameters of gradients."""
 
@@ -36,9 +43,10 @@ class OptimizerName(StrEnum):
 
 
 _ONLY_UNDER = {
-    "checkpoint_blocks": Schedule.CHECKPOINT,
-    "checkpoint_bytes": Schedule.CHECKPOINT,
-    "reversible": Schedule.REVERSIBLE,
+    "checkpoint_blocks": (Schedule.CHECKPOINT,),
+    "checkpoint_bytes": (Schedule.CHECKPOINT,),
+    "reversible": (Schedule.REVERSIBLE,),
+    "dropout": (Schedule.CHECKPOINT, Schedule.REVERSIBLE),
 }
 """Fields that other schedules do not heed; a file may hold them for another run."""
 
@@ -46,6 +54,7 @@ _NAMED = {
     "schedule": ("schedule", Schedule),
     "optimizer": ("optimizer", OptimizerName),
     "reversible": ("kind of reversible step", Reversible),
+    "dropout": ("way with random masks", Dropout),
 }
 
 
@@ -56,7 +65,11 @@ class Recipe:
     Attributes:
         schedule: which values are kept for the backward pass.
         batch: samples of a training step.
-        micro_batch: samples that run through the network at a time; divides ``batch``.
+        micro_batch: samples that run through the network at a time; divides ``batch``. By default as few as may be:
+            a statistics group where the network has one, else one.
+        norm_group: samples over which norms in training take their statistics together; divides ``batch``, which it
+            is by default. It is part of what is computed, unlike ``micro_batch``, whose samples are whole groups.
+        dropout: whether masks in branches that run again are kept or drawn again.
         optimizer: see :data:`camel_plugin.workload.lowering.optimizers.OPTIMIZERS`.
         trainable: paths and patterns of what is trained (``classifier``, ``*.adapter``), the rest is frozen; empty
             for what the module says.
@@ -73,7 +86,9 @@ class Recipe:
 
     schedule: Schedule = Schedule.STORE_ALL
     batch: int = 1
-    micro_batch: int = 1
+    micro_batch: int | None = None
+    norm_group: int | None = None
+    dropout: Dropout = Dropout.REPLAY
     optimizer: OptimizerName = OptimizerName.SGD
     trainable: tuple[str, ...] = ()
     checkpoint_blocks: int | None = None
@@ -90,7 +105,7 @@ class Recipe:
         object.__setattr__(self, "trainable", tuple(self.trainable))
         if self.checkpoint_blocks and self.checkpoint_bytes:
             raise WorkloadError("stands beside checkpoint_bytes; give one of them", field="checkpoint_blocks")
-        for name in ("checkpoint_blocks", "checkpoint_bytes", "batch"):
+        for name in ("checkpoint_blocks", "checkpoint_bytes", "batch", "micro_batch", "norm_group"):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise WorkloadError("must be at least 1", field=name, value=number)
@@ -98,13 +113,14 @@ class Recipe:
             bits_by_kind(self.precision)
         except UnknownNameError as error:
             raise error.placed(field="precision") from None
-        if self.micro_batch < 1 or self.batch % self.micro_batch:
-            divisors = [d for d in range(1, self.batch + 1) if self.batch % d == 0]
-            near = min(divisors, key=lambda d: abs(d - self.micro_batch))
-            raise WorkloadError(
-                f"must divide batch {self.batch}", field="micro_batch", value=self.micro_batch,
-                suggestion=f"nearest: {near}",
-            )  # fmt: skip
+        for name in ("micro_batch", "norm_group"):
+            number = getattr(self, name)
+            if number is not None and self.batch % number:
+                divisors = [d for d in range(1, self.batch + 1) if self.batch % d == 0]
+                near = min(divisors, key=lambda d: abs(d - number))
+                raise WorkloadError(
+                    f"must divide batch {self.batch}", field=name, value=number, suggestion=f"nearest: {near}"
+                )
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Recipe:
@@ -129,13 +145,33 @@ class Recipe:
             if one in values:
                 values.setdefault(other, None)
         found = Recipe.of({**vars(self), **values})
-        for name, schedule in _ONLY_UNDER.items():
-            if values.get(name) is not None and found.schedule is not schedule:
+        for name, schedules in _ONLY_UNDER.items():
+            if values.get(name) is not None and found.schedule not in schedules:
                 raise WorkloadError(
                     f"says nothing under schedule {found.schedule}", field=name, value=values[name],
-                    suggestion=f"choose schedule {schedule}",
+                    suggestion=f"choose schedule {' or '.join(schedules)}",
                 )  # fmt: skip
         return found
+
+    def sized(self, coupled: bool) -> Recipe:
+        """The recipe with a micro-batch, and with a statistics group if the network has one.
+
+        Args:
+            coupled: whether the network has norms whose statistics couple samples.
+
+        Raises:
+            WorkloadError: micro-batches would split statistics groups.
+        """
+        if not coupled:
+            return replace(self, micro_batch=self.micro_batch or 1, norm_group=None)
+        group = self.norm_group or self.batch
+        size = self.micro_batch or group
+        if size % group:
+            raise WorkloadError(
+                f"splits groups of {group} samples whose norms take their statistics together", field="micro_batch",
+                value=size, suggestion=f"a multiple of {group}; or norm_group {size}, which computes other gradients",
+            )  # fmt: skip
+        return replace(self, micro_batch=size, norm_group=group)
 
     @property
     def bits(self) -> dict[TensorKind, float]:
@@ -145,8 +181,8 @@ class Recipe:
     @property
     def heeded(self) -> dict[str, object]:
         """Fields beside schedule, batches and strictness that matter under the schedule, as plain data."""
-        apart = {"schedule", "batch", "micro_batch", "strict"}
-        unheeded = {name for name, schedule in _ONLY_UNDER.items() if schedule is not self.schedule}
+        apart = {"schedule", "batch", "micro_batch", "norm_group", "strict"}
+        unheeded = {name for name, schedules in _ONLY_UNDER.items() if self.schedule not in schedules}
         values = {name: value for name, value in asdict(self).items() if name not in apart | unheeded}
         values["trainable"] = list(self.trainable)
         plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}

@@ -50,12 +50,14 @@ class Tensor:
         name: unique in the step.
         kind: what it is.
         shape: extents for ONE micro-batch (weights: their own shape).
+        bits: of a value where its kind does not say, 1 of a mask.
         words_per_value: words of the machine's memories that a value takes, once a step meets a machine.
     """
 
     name: str
     kind: TensorKind
     shape: tuple[int, ...]
+    bits: int | None = None
     words_per_value: float = 1.0
 
     @property
@@ -135,12 +137,14 @@ class Coverage:
         ignored: without cost on purpose (views, bookkeeping).
         unsupported: has a cost that is NOT in the result.
         not_reached: modules of the network that the forward pass never called.
+        remarks: what else is to be known of the training step: what is run backwards and what is not, and why.
     """
 
     modelled: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     not_reached: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,7 @@ class Step:
         body: loops and operations in execution order; a loop runs as a whole before what follows it.
         tensors: by name.
         coverage: what is modelled and what is not.
+        norm_group: samples whose norms take their statistics together; None if nothing couples samples.
         bits: of one value of each kind of tensor where the recipe says so; else the machine's words count.
     """
 
@@ -178,6 +183,7 @@ class Step:
     body: tuple[Loop | Operation, ...]
     tensors: Mapping[str, Tensor]
     coverage: Coverage
+    norm_group: int | None = None
     bits: Mapping[TensorKind, float] = field(default_factory=dict)
 
     @cached_property

@@ -45,12 +45,17 @@ class Network:
     origin: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
+    def sized(self) -> Recipe:
+        """The recipe with the micro-batch and the statistics group that the network asks for."""
+        return self.recipe.sized(_coupled(self.graph))
+
+    @cached_property
     def graph(self) -> Graph:
-        """The forward pass of one micro-batch (imports torch, runs the network's code).
+        """The passes of one micro-batch (imports torch, runs the network's code).
 
         Raises:
-            WorkloadError: the network cannot be built or traced, a pattern of ``trainable`` names nothing, or
-                the inverse of a reversible module is wrong.
+            WorkloadError: the network cannot be built or traced, a pattern of ``trainable`` names nothing, or the
+                micro-batch splits groups of samples whose statistics are taken together.
         """
         import torch
 
@@ -66,13 +71,29 @@ class Network:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             reason = f"{type(error).__name__}: {lines[-1]}"
             raise WorkloadError(f"{self.name} cannot be built: {reason}", field="parameters") from error
-        if isinstance(self.input, Mapping):
-            inputs = {name: tensor.batched(self.recipe.micro_batch) for name, tensor in self.input.items()}
-            given: InputTensor | dict[str, InputTensor] = inputs
-        else:
-            given = InputTensor(self.input, self.input_type).batched(self.recipe.micro_batch)
         with only_trainable(module, self.recipe.trainable) as evaluating:
-            return capture(module, given, self.name, evaluating=evaluating)
+            coupled = any(
+                isinstance(child, torch.nn.modules.batchnorm._BatchNorm) and path not in evaluating
+                for path, child in module.named_modules()
+            )
+            alone, group = self.recipe.micro_batch or 1, self.recipe.norm_group or self.recipe.batch
+            size = self.recipe.micro_batch or (group if coupled else 1)
+            graph = capture(module, self._batched(size), self.name, evaluating=evaluating)
+            asked = self.recipe.sized(_coupled(graph)).micro_batch or alone
+            if asked != size:
+                graph = capture(module, self._batched(asked), self.name, evaluating=evaluating)
+            return graph
+
+    @property
+    def micro_batches(self) -> list[int | None]:
+        """The sizes that the recipe leaves open: divisors of the batch, in whole statistics groups."""
+        group, batch = self.sized.norm_group or 1, self.recipe.batch
+        return [size for size in range(group, batch + 1, group) if batch % size == 0]
+
+    def _batched(self, samples: int) -> InputTensor | dict[str, InputTensor]:
+        if isinstance(self.input, Mapping):
+            return {name: tensor.batched(samples) for name, tensor in self.input.items()}
+        return InputTensor(self.input, self.input_type).batched(samples)
 
     def step(self, *, strict: bool | None = None) -> Step:
         """The training step under this recipe.
@@ -83,13 +104,14 @@ class Network:
         Raises:
             WorkloadError: see :func:`camel_plugin.workload.lowering.training.lower`; or something is not modelled.
         """
-        graph = self.graph
-        if graph.unsupported and (self.recipe.strict if strict is None else strict):
+        step = lower(self.graph, self.sized)
+        unsupported = step.coverage.unsupported
+        if unsupported and (self.recipe.strict if strict is None else strict):
             raise WorkloadError(
-                f"{self.name} holds what is not modelled", field="strict", value="; ".join(graph.unsupported),
+                f"{self.name} holds what is not modelled", field="strict", value="; ".join(unsupported),
                 suggestion="without strict it stands in the coverage, and its work is missing from the result",
             )  # fmt: skip
-        return lower(graph, self.recipe)
+        return step
 
     def kept_step(self, cache: Cache | None) -> Step:
         """The same from the cache, if it is made of our own modules: its next run needs no torch."""
@@ -101,3 +123,8 @@ class Network:
             step = self.step()
             cache.put(key, step)
         return step
+
+
+def _coupled(graph: Graph) -> bool:
+    """Whether norms take their statistics from several samples."""
+    return any(node.kind == "batch_norm" and node.attributes["training"] for node in graph.nodes)

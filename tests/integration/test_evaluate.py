@@ -124,7 +124,7 @@ def test_reversible_runs_more_and_keeps_less(cache, net, by_policy):
 def test_baselines_stand_in_the_result_and_in_its_json(cache, net):
     result = compare(["camel", "camel-sram", "eyeriss-16nm"], net, cache=cache, **QUICK)
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert data["schema"] == 2
+    assert data["schema"] == 3
     assert [baseline["arch"] for baseline in data["baselines"]] == ["camel-sram", "eyeriss-16nm"]
     assert {"arch", "net", "settings", "recipe", "versions", "totals", "operations", "tensors", "coverage"} <= set(data)
 

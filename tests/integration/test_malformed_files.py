@@ -32,6 +32,7 @@ batch: 4
 training:
   schedule: reversible
   micro_batch: 2
+  norm_group: 2
   optimizer: sgd
 """
 TOKENS = [

@@ -1,7 +1,11 @@
 """The networks that ship, on the meta device, and what autograd keeps of them."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from camel_plugin.resources import available
 from camel_plugin.workload.load import load_network
@@ -30,33 +34,56 @@ def networks(chosen=lambda name: True):
     return [pytest.param(n, marks=pytest.mark.slow) if n in ALIKE else n for n in NAMES if chosen(n)]
 
 
-class Saved:
-    """Elements that autograd keeps: whole storages where a whole was saved, else the views; parameters left out."""
+class Saved(TorchDispatchMode):
+    """Elements of the memory that autograd keeps alive; parameters left out.
+
+    A view keeps the whole that it shows. What shows one operand of a concatenation keeps that operand instead.
+    """
 
     def __init__(self, module):
-        self.known = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
-        self.views = {}
+        super().__init__()
+        self.known = {key(t) for t in (*module.parameters(), *module.buffers())}
+        self.kept = {}
+        self.joined = {}
         self.keep = []
 
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.cat.default:
+            begin, dim = 0, args[1] if len(args) > 1 else 0
+            for operand in args[0]:
+                part = result.narrow(dim, begin, operand.shape[dim])
+                self.joined[key(result), part.storage_offset(), part.numel()] = operand
+                begin += operand.shape[dim]
+            self.keep.append((result, args[0]))
+        return result
+
     def pack(self, tensor):
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self.known:
-            self.keep.append(storage)
-            whole = storage.nbytes() // tensor.dtype.itemsize
-            view = (tensor.storage_offset(), tensor.numel())
-            self.views.setdefault((storage._cdata, whole), set()).add(view)
+        self.keep.append(tensor)
+        shown = tensor
+        while (place := (key(shown), shown.storage_offset(), shown.numel())) in self.joined:
+            shown = self.joined[place]
+        if key(shown) not in self.known:
+            self.kept[key(shown)] = shown.untyped_storage().nbytes() // shown.dtype.itemsize
         return tensor
+
+    @contextmanager
+    def following(self):
+        """Autograd keeps tensors inside."""
+        with self, saved_tensors_hooks(self.pack, lambda tensor: tensor):
+            yield
 
     @property
     def elements(self):
-        total = 0
-        for (_, whole), views in self.views.items():
-            total += whole if any(size >= whole for _, size in views) else sum(size for _, size in views)
-        return total
+        return sum(self.kept.values())
+
+
+def key(tensor):
+    return tensor.untyped_storage()._cdata
 
 
 def graph_of(name):
-    return load_network(name, batch=BATCH, micro_batch=BATCH).graph
+    return load_network(name, batch=BATCH, micro_batch=BATCH, norm_group=BATCH).graph
 
 
 def build(name):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
-import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -24,27 +24,35 @@ class Call:
     args: Args
     kwargs: Kwargs
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """``add_`` of ``aten::add_.Tensor``."""
-        return self.func._schema.name.partition("::")[2]
+        """``add`` of ``aten::add_.Tensor``; operators of other libraries keep theirs, ``mine::scale``."""
+        library, _, name = self.func._schema.name.partition("::")
+        return name.rstrip("_") if library == "aten" else f"{library}::{name}"
 
-    @property
+    @cached_property
     def arguments(self) -> Kwargs:
         """All of them by name."""
         by_position = zip(self.func._schema.arguments, self.args, strict=False)
         return {argument.name: value for argument, value in by_position} | self.kwargs
 
-    @property
-    def written(self) -> Tensor | None:
-        """The operand that an operator in place writes into."""
-        first = self.args[0] if self.args else None
-        return first if self.name.endswith("_") and isinstance(first, Tensor) else None
+    @cached_property
+    def operands(self) -> list[Tensor]:
+        """All tensors that it is given."""
+        return tensors_in((self.args, self.kwargs))
 
-    def on(self, other: Callable[[Tensor], Tensor | None], device: str) -> Call:
-        """The call on other tensors; what it creates is created on ``device``."""
+    @cached_property
+    def written(self) -> list[Tensor]:
+        """The operands that it writes into, as its schema declares."""
+        if not self.func._schema.is_mutable:
+            return []
+        declared = [a.name for a in self.func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        return [tensor for name in declared for tensor in tensors_in(self.arguments.get(name))]
+
+    def on(self, other: Callable[[Tensor], Tensor | None]) -> Call:
+        """The call on other tensors."""
         args, kwargs = tree_map_only(Tensor, other, (self.args, self.kwargs))
-        return Call(self.func, args, kwargs | ({"device": torch.device(device)} if "device" in kwargs else {}))
+        return Call(self.func, args, kwargs)
 
     def run(self) -> object:
         """What the operator returns."""
@@ -53,9 +61,28 @@ class Call:
 
 def tensors_in(tree: object) -> list[Tensor]:
     """The tensors in nested lists, tuples and mappings."""
+    if isinstance(tree, Tensor):
+        return [tree]
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def flat(tensor: Tensor) -> Shape:
     """Extents as plain integers."""
-    return tuple(int(extent) for extent in tensor.shape)
+    return tuple(map(int, tensor.shape))
+
+
+Signature = tuple[object, ...]
+"""What two calls have in common that do the same with their operands."""
+
+
+def signature_of(call: Call, draw: str | None = None) -> Signature:
+    """That of a call; ``draw`` is the state of the generator of one that draws random numbers."""
+    return (call.name, draw, str(tree_map_only(Tensor, _layout, (call.args, call.kwargs))))
+
+
+def _layout(tensor: Tensor) -> tuple[object, ...]:
+    """Shape, and which dimension is inside of which; not how far apart rows lie."""
+    steps = [
+        (-int(step), dim) for dim, (step, n) in enumerate(zip(tensor.stride(), tensor.shape, strict=True)) if n > 1
+    ]
+    return tuple(tensor.shape), tuple(dim for _, dim in sorted(steps)), tuple(step == 0 for step, _ in steps)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from camel_plugin.errors import WorkloadError
+
+T = TypeVar("T")
 
 TOLERANCE = 1e-6
 """Largest difference, relative to the largest value. Rounding in float64 leaves about 1e-13 of a healthy block."""
@@ -37,7 +40,7 @@ def verify_inverse(module: nn.Module, arguments: Sequence[object], path: str) ->
         except Exception:  # sizes are built in
             x, side, y = _forward(twin, arguments)
         try:
-            back = inverse_of(twin)(y, *side)
+            back = inverse_of(twin)(_copies(y), *_copies(side))
         except Exception as error:
             raise WorkloadError(f"the inverse of {path} fails: {error}", field=path) from error
     pairs = list(zip(tree_leaves(x), tree_leaves(back), strict=False))
@@ -81,7 +84,13 @@ def _noisy(module: nn.Module) -> nn.Module:
 
 def _forward(twin: nn.Module, arguments: Sequence[object]) -> tuple[object, list[object], object]:
     x, *side = tree_map_only(Tensor, _noise, list(arguments))
-    return x, side, twin(x, *side)
+    return x, side, twin(*_copies([x, *side]))
+
+
+def _copies(tree: T) -> T:
+    """A module may free what it is given."""
+    copies: T = tree_map_only(Tensor, Tensor.clone, tree)
+    return copies
 
 
 def _noise(like: Tensor) -> Tensor:

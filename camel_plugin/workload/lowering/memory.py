@@ -27,6 +27,8 @@ def _bytes(step: Step, name: str, bytes_per_value: float | None) -> float:
     tensor = step.tensors[name]
     if tensor.kind not in _TRANSIENT:
         return 0.0
+    if tensor.bits is not None and bytes_per_value is None:
+        return tensor.elements * tensor.bits / 8
     return tensor.elements * (step.bits.get(tensor.kind, 32.0) / 8 if bytes_per_value is None else bytes_per_value)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from camel_plugin.spec.graph import ValueRole
 from camel_plugin.spec.recipe import OptimizerName
 from camel_plugin.spec.step import Pass, TensorKind
 from camel_plugin.workload.lowering.builder import StepBuilder
@@ -35,9 +34,9 @@ def update(b: StepBuilder, optimizer: OptimizerName) -> None:
     """One operation per trainable parameter that has a gradient."""
     rule = OPTIMIZERS[optimizer]
     for value in b.graph.values.values():
-        gradient = b.gradient(value.name) if value.role is ValueRole.PARAMETER else None
-        if gradient is None:
+        if value.name not in b.graph.weight_gradients:
             continue
+        gradient = f"{value.name}:grad"
         states = [b.declare(f"{value.name}:{state}", TensorKind.OPTIMIZER_STATE, value.shape) for state in rule.states]
         b.emit(
             f"{value.name}:update", Pass.UPDATE, optimizer.value,

@@ -3,7 +3,7 @@
 import math
 
 from camel_plugin.spec.graph import Graph, OperatorNode, ValueRole
-from camel_plugin.workload.lowering.lowering import MAC_KINDS
+from camel_plugin.workload.lowering.nests import MAC_KINDS
 
 
 def segments(graph: Graph, blocks: int | None = None) -> list[tuple[OperatorNode, ...]]:
@@ -24,12 +24,14 @@ def block_count(graph: Graph) -> int:
 
 
 def _blocks(graph: Graph) -> list[list[OperatorNode]]:
-    last_read = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
-    last_read.update((name, len(graph.nodes)) for name in graph.outputs)
-    couplings = {block.add_g: {block.y1, block.y2} for block in graph.blocks}
+    nodes, whole = graph.nodes, {name: value.part_of or name for name, value in graph.values.items()}
+    last_read = {whole[name]: index for index, node in enumerate(nodes) for name in node.inputs}
+    last_read.update((whole[name], len(nodes)) for name in graph.outputs)
+    blocks = {coupling.module: coupling for coupling in graph.couplings if coupling.branch}
+    couplings = {block.nodes[-1]: {whole[y] for y in (*block.results, *block.reads)} for block in blocks.values()}
     alive = {name for name, value in graph.values.items() if value.role is ValueRole.INPUT}
     runs: list[list[OperatorNode]] = [[]]
-    for index, node in enumerate(graph.nodes):
+    for index, node in enumerate(nodes):
         runs[-1].append(node)
         alive.update(node.outputs)
         alive = {name for name in alive if last_read.get(name, -1) > index}

@@ -8,7 +8,7 @@ from camel_plugin.schedule.cost import operation_cost
 from camel_plugin.schedule.estimate import estimate
 from camel_plugin.schedule.order import ORDERS, loops, ordered
 from camel_plugin.schedule.plan import plan
-from camel_plugin.schedule.search import micro_batches, search
+from camel_plugin.schedule.search import search
 from camel_plugin.spec.objective import Objective
 from camel_plugin.spec.refresh import LifetimeRefresh
 from camel_plugin.spec.settings import Order
@@ -30,10 +30,6 @@ def chain(micro_batch=1, batch=8, words=12, ops=4):
     return replace(work, batch=batch, micro_batch=micro_batch)
 
 
-def test_divisors():
-    assert micro_batches(12) == [1, 2, 3, 4, 6, 12]
-
-
 def test_the_most_promising_comes_first_and_equal_orders_once():
     found = search(machine(60, 30), chain, [1, 2, 4, 8], Order.AUTO, Objective.ENERGY, LifetimeRefresh())
     values = [candidate.estimate.energy_J for candidate in found]
@@ -50,7 +46,7 @@ def test_the_search_stops_when_larger_micro_batches_promise_less():
         asked.append(size)
         return chain(size, batch=64, words=400)
 
-    search(machine(80, 60), step_of, micro_batches(64), Order.NETWORK, Objective.ENERGY, LifetimeRefresh())
+    search(machine(80, 60), step_of, [1, 2, 4, 8, 16, 32, 64], Order.NETWORK, Objective.ENERGY, LifetimeRefresh())
     assert asked == [1, 2, 4] or len(asked) < 7
 
 

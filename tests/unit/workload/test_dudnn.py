@@ -39,9 +39,12 @@ def test_the_backbone_is_frozen_and_the_branch_one_reversible_chain(name):
     network, step = loaded(name)
     graph = network.graph
     blocks = int(name.split("-")[1].removeprefix("branch"))
-    assert [block.module for block in graph.blocks] == [f"branch.blocks.{index}" for index in range(blocks)]
-    for block, following in zip(graph.blocks, graph.blocks[1:], strict=False):
-        assert {following.x1, following.x2} == {block.y1, block.y2}
+    couplings = graph.couplings
+    assert [c.module for c in couplings] == [f"branch.blocks.{index}" for index in range(blocks) for _ in range(2)]
+    for coupling, following in zip(couplings, couplings[2:], strict=False):
+        assert following.inversions[0].operand == coupling.inversions[0].result
+    for coupling in couplings:
+        assert all(name.startswith(f"{coupling.module}.") for name in coupling.branch)
     behind = [op for op in step.operations if op.pass_ is not Pass.FORWARD]
     assert not [op.name for op in behind if op.name.startswith("backbone.")]
     kinds = {name: tensor.kind for name, tensor in step.tensors.items()}
@@ -56,9 +59,10 @@ def test_only_connections_and_the_last_streams_wait_for_the_backward_pass(name):
     graph = network.graph
     forward = {name for op in step.operations if op.pass_ is Pass.FORWARD for name in op.writes}
     read = {name for op in step.operations if op.pass_ is not Pass.FORWARD for name in op.reads}
-    kept = {name for name in forward & read if name.startswith("branch.blocks.")}
+    kept = {name for name in forward & read if name.startswith(("branch.blocks.", "backbone."))}
     # The streams behind the last block; with one tensor a block they wait as their concatenation, or not at all.
-    assert kept <= {graph.blocks[-1].y1, graph.blocks[-1].y2, "branch.blocks." + graph.blocks[-1].module[-1] + ".out"}
+    last = graph.node(f"{graph.couplings[-1].module}.concat")
+    assert kept <= {*last.inputs, *last.outputs}
 
 
 def test_norms_of_the_backbone_keep_their_statistics():

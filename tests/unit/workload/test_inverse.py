@@ -1,16 +1,19 @@
-"""Reversible modules of users: which are recognised, and whose inverse is refused."""
+"""Reversible modules of users: couplings are recognised in the graph, other modules by an inverse that is right."""
+
+from collections import Counter
 
 import pytest
 import torch
 from torch import nn
 
-from camel_plugin.errors import WorkloadError
 from camel_plugin.spec.recipe import Recipe
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.capture import capture
 from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.networks.vit import rev_vit
+
+own_inverse = pytest.mark.xfail(strict=False, reason="own inverse")
 
 
 class Coupling(nn.Module):
@@ -39,41 +42,28 @@ def conv(c_in, c_out):
 
 
 def network(*blocks):
-    return nn.Sequential(nn.Conv2d(3, 8, 1), *blocks, nn.Flatten())
+    return nn.Sequential(nn.Conv2d(3, 8, 1), *blocks, nn.Conv2d(8, 2, 1), nn.Flatten())
 
 
 def test_unequal_halves_are_recognised():
     graph = capture(network(Coupling(conv(6, 2), conv(2, 6), 2), Coupling(conv(6, 2), conv(2, 6), 2)), (2, 3, 8, 8))
-    assert [block.module for block in graph.blocks] == ["1", "2"]
+    assert [coupling.module for coupling in graph.couplings] == ["1", "1", "2", "2"]
+    sizes = [graph.values[coupling.inversions[-1].operand].elements for coupling in graph.couplings]
+    assert sizes == [2 * 2 * 64, 2 * 6 * 64] * 2
     step = lower(graph, Recipe(schedule="reversible", batch=2, micro_batch=2))
     again = {op.name: op.macs for op in step.operations if op.pass_ is Pass.RECONSTRUCT and op.macs}
     assert sorted(again.values()) == [2 * 64 * 9 * 2 * 6] * 4
 
 
-def test_a_wrong_inverse_is_refused():
-    with pytest.raises(WorkloadError, match=r"inverse\(forward\(x\)\) is not x in 1 \(Coupling\)"):
-        capture(network(Coupling(conv(4, 4), conv(4, 4), 4, sign=+1)), (2, 3, 8, 8))
+def test_a_coupling_is_undone_by_what_it_computes_whatever_its_inverse_says():
+    torch.manual_seed(0)
+    right, wrong = (network(Coupling(conv(4, 4), conv(4, 4), 4, sign=sign)) for sign in (-1, +1))
+    found = [capture(module, (2, 3, 8, 8)).couplings for module in (right, wrong)]
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
 
 
-def test_branches_that_start_at_zero_do_not_hide_a_wrong_inverse():
-    f = conv(4, 4)
-    nn.init.zeros_(f[2].weight)
-    nn.init.zeros_(f[2].bias)
-    with pytest.raises(WorkloadError, match="is not x"):
-        capture(network(Coupling(f, conv(4, 4), 4, sign=+1)), (2, 3, 8, 8))
-
-
-def test_an_inverse_that_fails_or_changes_the_shape_is_refused():
-    broken = Coupling(conv(4, 4), conv(4, 4), 4)
-    broken.inverse = lambda y: y[:, :4]
-    with pytest.raises(WorkloadError, match="is not x"):
-        capture(network(broken), (2, 3, 8, 8))
-    broken.inverse = lambda y: y.reshape(-1, 7)
-    with pytest.raises(WorkloadError, match="the inverse of 1 fails"):
-        capture(network(broken), (2, 3, 8, 8))
-
-
-def test_the_check_leaves_the_module_and_the_random_numbers_alone():
+def test_the_capture_leaves_the_module_and_the_random_numbers_alone():
     block = Coupling(nn.Sequential(conv(4, 4), nn.Dropout(0.5)), conv(4, 4), 4)
     before = {key: value.clone() for key, value in block.state_dict().items()}
     whole = network(block)
@@ -81,15 +71,16 @@ def test_the_check_leaves_the_module_and_the_random_numbers_alone():
     expected = torch.rand(1)
     torch.manual_seed(7)
     graph = capture(whole, (2, 3, 8, 8))
-    assert len(graph.blocks) == 1
+    assert len(graph.couplings) == 2
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(value, before[key]) for key, value in block.state_dict().items())
 
 
 def test_attention_and_mlp_couple_as_in_rev_vit():
     graph = capture(rev_vit(width=16, depth=3, heads=2, image=32, patch=8, classes=5), (2, 3, 32, 32))
-    assert len(graph.blocks) == 3
-    assert graph.blocks[0].x1 == graph.blocks[0].x2, "both streams begin as the embedded image"
+    assert len(graph.couplings) == 6
+    f, g = (coupling.inversions[-1] for coupling in graph.couplings[:2])
+    assert f.operand == g.operand, "both streams begin as the embedded image"
     fused, generic = (
         lower(graph, Recipe(schedule="reversible", batch=2, micro_batch=2, reversible=kind))
         for kind in ("fused", "generic")
@@ -100,9 +91,10 @@ def test_attention_and_mlp_couple_as_in_rev_vit():
     assert again == [forward - outside, 2 * (forward - outside)]
 
 
-@pytest.mark.parametrize("name", ["revresnet", "rev-vit-s", "dudnn-branch6-bert12"])
-def test_the_inverses_of_what_ships_are_right(name):
-    assert load_network(name).graph.blocks
+@pytest.mark.parametrize(("name", "blocks"), [("revresnet", 7), ("rev-vit-s", 12), ("dudnn-branch6-bert12", 6)])
+def test_the_couplings_of_what_ships_are_found(name, blocks):
+    found = Counter(coupling.module for coupling in load_network(name).graph.couplings)
+    assert list(found.values()) == [2] * blocks
 
 
 class Mixing(nn.Module):
@@ -120,11 +112,43 @@ class Mixing(nn.Module):
         return nn.functional.conv2d(y, lower[:, :, None, None])
 
 
+class Wrong(Mixing):
+    """Whose inverse is that of the identity."""
+
+    def inverse(self, y):
+        return y
+
+
+def refused(module):
+    graph = capture(network(module), (2, 3, 8, 8))
+    assert not graph.couplings
+    (reason,) = graph.not_reversed
+    return reason
+
+
+def test_a_wrong_inverse_is_refused():
+    assert "inverse(forward(x)) is not x in 1 (Wrong)" in refused(Wrong(8))
+
+
+def test_weights_that_start_as_the_identity_do_not_hide_a_wrong_inverse():
+    module = Wrong(8)
+    nn.init.eye_(module.weight)
+    assert "is not x" in refused(module)
+
+
+def test_an_inverse_that_fails_or_changes_the_shape_is_refused():
+    broken = Mixing(8)
+    broken.inverse = lambda y: y[:, :4]
+    assert "is not x" in refused(broken)
+    broken.inverse = lambda y: y.reshape(-1, 7)
+    assert "the inverse of 1 fails" in refused(broken)
+
+
 def test_any_module_with_an_inverse_need_not_keep_its_input():
     graph = capture(network(nn.Conv2d(8, 8, 1), Mixing(8), Mixing(8)), (2, 3, 8, 8))
     (note,) = graph.unsupported
     assert note.startswith("linalg_inv_ex in 2.inverse, 3.inverse: 2 x, ")
-    assert not graph.blocks and [module.module for module in graph.invertible] == ["2", "3"]
+    assert [coupling.module for coupling in graph.couplings] == ["2", "3"]
     stored, reversible = (
         lower(graph, Recipe(schedule=schedule, batch=2, micro_batch=2)) for schedule in ("store-all", "reversible")
     )

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from camel_plugin.spec.graph import OperatorNode
-from camel_plugin.workload.lowering.lowering import (
+from camel_plugin.workload.lowering.nests import (
     conv_of,
     forward_nests,
     forward_problem,

@@ -22,6 +22,7 @@ batch: 4
 training:
   schedule: checkpoint
   micro_batch: 2
+  norm_group: 2
   optimizer: momentum
 """
 
@@ -62,7 +63,7 @@ def test_a_file_gives_the_recipe(write):
 
 
 def test_arguments_replace_what_the_file_says(write):
-    network = load_network(write(GOOD), input=(3, 16, 16), batch=9, micro_batch=3, schedule="store-all")
+    network = load_network(write(GOOD), input=(3, 16, 16), batch=9, micro_batch=3, norm_group=3, schedule="store-all")
     assert (network.input, network.recipe.batch, network.recipe.micro_batch, network.recipe.schedule) == (
         (3, 16, 16),
         9,
@@ -90,7 +91,7 @@ def test_arguments_replace_what_the_file_says(write):
         ("micro_batch: 2", "micro_batch: 3", 10, "must divide batch 4"),
         ("micro_batch: 2", "micro_batch: 0", 10, "greater than 0"),
         ("micro_batch: 2", "microbatch: 2", 10, "did you mean 'micro_batch'"),
-        ("momentum", "momentun", 11, "did you mean 'momentum'"),
+        ("momentum", "momentun", 12, "did you mean 'momentum'"),
         ("training:", "batch: 3\ntraining:", 8, "duplicate key"),
         ("input: [", "input: [[", 7, "broken YAML"),
         ("builder: resnet", "module: nowhere", 2, "package.mod:factory"),
@@ -117,7 +118,7 @@ def test_unknown_networks_get_the_nearest_name():
         ({"schedule": "store"}, "did you mean 'store-all'"),
         ({"batch": 0}, "at least 1"),
         ({"batch": 6, "micro_batch": 4}, "must divide batch 6"),
-        ({"micro_batch": -1}, "must divide"),
+        ({"micro_batch": -1}, "at least 1"),
         ({"input": (3, 0, 3)}, "at least 1"),
         ({"input": ()}, "at least 1"),
         ({"optimizer": "sgdd"}, "did you mean 'sgd'"),

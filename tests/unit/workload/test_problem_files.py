@@ -32,7 +32,7 @@ def step_of(name):
     module, shape = MODULES[name]
     # Something trainable below, so that there is an input gradient.
     below = nn.BatchNorm1d(shape[0]) if len(shape) == 1 else [nn.BatchNorm2d, nn.BatchNorm3d][len(shape) - 3](shape[0])
-    return load_network(nn.Sequential(below, module), input=shape, batch=4, micro_batch=2).step()
+    return load_network(nn.Sequential(below, module), input=shape, batch=4, micro_batch=2, norm_group=2).step()
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -95,7 +95,7 @@ def test_checkpoints_keep_to_a_budget_with_the_least_work_done_again():
 
 def test_generic_inversion_costs_five_units_and_fused_four():
     fused, generic = (load_network("revresnet", reversible=kind) for kind in ("fused", "generic"))
-    inside = {name for block in fused.graph.blocks for name in block.nodes}
+    inside = {name for coupling in fused.graph.couplings for name in coupling.nodes}
     units = []
     for network in (fused, generic):
         ops = [op for op in network.step().operations if (op.partner or op.name) in inside]
@@ -125,7 +125,8 @@ def test_recipes_stand_in_network_files(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(
         "builder: revnet\nparameters: {units: [2, 2], filters: [8, 8, 16]}\ninput: [3, 8, 8]\nbatch: 4\n"
-        "training:\n  schedule: reversible\n  reversible: generic\n  optimizer: adam\n  micro_batch: 2\n"
+        "training:\n  schedule: reversible\n  reversible: generic\n  optimizer: adam\n"
+        "  micro_batch: 2\n  norm_group: 2\n"
         "  trainable: [stage2, classifier]\n  precision: {default: bf16, activation: bfp58}\n"
     )
     network = load_network(str(path))
@@ -146,13 +147,15 @@ def test_strict_refuses_what_is_not_modelled():
             self.fc = nn.Linear(8, 8)
 
         def forward(self, x):
-            return torch.cumprod(self.fc(x), 1)
+            x = self.fc(x)
+            return torch.cdist(x, x)
 
     network = load_network(Odd(), input=(8,))
-    (note,) = network.step().coverage.unsupported
-    assert note.startswith("cumprod in the network: 1 x, ")
+    forward, gradient = network.step().coverage.unsupported
+    assert gradient.startswith("_cdist_backward in the network: 2 x, ")
+    assert forward.startswith("_cdist_forward in the network: 1 x, ")
     for refused in (lambda: network.step(strict=True), lambda: load_network(Odd(), input=(8,), strict=True).step()):
-        with pytest.raises(WorkloadError, match=r"holds what is not modelled \(got .cumprod"):
+        with pytest.raises(WorkloadError, match=r"holds what is not modelled \(got ._cdist"):
             refused()
 
 

@@ -15,6 +15,7 @@ from camel_plugin.workload.capture.capture import capture
 from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.networks.revnet import revnet
+from camel_plugin.workload.networks.units import AdditiveCoupling
 
 ALL = ["revresnet", "revnet164", "revnet56", "resnet32", "resnet50", "mobilenetv2", "lenet5"]
 
@@ -59,36 +60,44 @@ def test_three_passes_do_the_same_work_for_every_convolution(name):
     assert len(forward) == len(weights_of_rank_two_or_more)
 
 
+BLOCKS = {
+    "revresnet": ["stage1.0", *(f"stage{stage}.{unit}" for stage in (1, 2, 3) for unit in (1, 2))],
+    "revnet164": [f"stage{stage}.{unit}" for stage in (1, 2, 3) for unit in range(1, 9)],
+    "revnet56": ["stage1.1", "stage2.1", "stage3.1", "stage3.2", "stage4.1"],
+}
+"""Units that keep the shape: two couplings each."""
+HALVES = {"revnet56": [f"stage{stage}.0" for stage in (1, 2, 3, 4)]}
+"""Two-stream units that change it: only what is joined with G can be had back."""
+
+
 @pytest.mark.parametrize("name", ["revresnet", "revnet164", "revnet56"])
-def test_a_reversible_block_costs_four_forward_units_and_store_all_three(name):
-    blocks = graph_of(name).blocks
-    assert len(blocks) == {"revresnet": 7, "revnet164": 24, "revnet56": 5}[name]
+def test_a_coupling_costs_four_forward_units_and_store_all_three(name):
+    couplings = graph_of(name).couplings
+    halves = HALVES.get(name, [])
+    assert Counter(coupling.module for coupling in couplings) == Counter(BLOCKS[name] * 2 + halves)
     forward, again, inputs, weights, _ = (by_partner(step_of(name, "reversible"), pass_) for pass_ in Pass)
     stored = [by_partner(step_of(name, "store-all"), pass_) for pass_ in Pass]
     assert stored == [forward, Counter(), inputs, weights, Counter()]
-    for block in blocks:
-        convs = {node for node in block.nodes if node in forward}
-        assert len(convs) in (4, 6)
+    for coupling in couplings:
+        convs = {node for node in coupling.nodes if node in forward}
+        assert len(convs) == (2 if name == "revresnet" else 3)
         units = [sum(work[conv] for conv in convs) for work in (forward, again, inputs, weights)]
         assert units == [units[0]] * 4
-    assert set(again) == {node for block in blocks for node in block.nodes} & set(forward)
+    branches = [*(f"{unit}.{branch}." for unit in BLOCKS[name] for branch in "fg"), *(f"{unit}.g." for unit in halves)]
+    assert set(again) == {conv for conv in forward if conv.startswith(tuple(branches))}
 
 
 @pytest.mark.parametrize("name", ["revresnet", "revnet56"])
-def test_reversible_backward_reads_nothing_from_inside_the_blocks(name):
+def test_reversible_backward_reads_nothing_from_inside_the_couplings(name):
     step, graph = step_of(name, "reversible"), graph_of(name)
-    nodes = {node.name: node for node in graph.nodes}
-    internal = {
-        output
-        for block in graph.blocks
-        for member in block.nodes
-        for output in nodes[member].outputs
-        if output not in (block.y1, block.y2)
-    }
-    feeds = {value for block in graph.blocks for value in (block.x1, block.x2)}
-    internal |= feeds & {value for block in graph.blocks for value in (block.y1, block.y2)}
+    internal = {output for c in graph.couplings for member in c.branch for output in graph.node(member).outputs}
+    operands = [graph.values[coupling.inversions[-1].operand] for coupling in graph.couplings]
+    streams = {value.part_of or value.name for value in operands}
+    streams -= {"stem.relu.out"}  # which its own gradient reads
+    # Two streams before each block, or the two halves of a residual unit's result; before the halves a projection.
+    assert len(streams) == {"revresnet": 2 * 4 + 2, "revnet56": 2 * 5 + 4}[name]
+    internal |= streams
     backward = [operation for operation in step.operations if operation.pass_ is not Pass.FORWARD]
-    assert internal
     assert not internal.intersection(name for operation in backward for name in operation.reads)
 
 
@@ -161,6 +170,15 @@ def test_frozen_layers_pass_gradients_on_only_to_what_is_trained_below():
     gradients = {op.name for op in step.operations if op.pass_ in (Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)}
     assert gradients == {"loss:input_grad", "3:input_grad", "2:weight_grad", "2:bias_grad"}
     assert {op.name for op in step.operations if op.pass_ is Pass.UPDATE} == {"2.weight:update", "2.bias:update"}
+
+
+def test_the_gradient_of_a_result_that_was_split_is_no_weight_gradient():
+    block = AdditiveCoupling(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+    graph = capture(nn.Sequential(nn.Conv2d(3, 8, 1), block, nn.Conv2d(8, 4, 1)), (2, 3, 4, 4))
+    step = lower(graph, Recipe(schedule="store-all", batch=2, micro_batch=2))
+    joins = [op for op in step.operations if op.kind == "concat" and op.pass_ is not Pass.FORWARD]
+    assert [op.pass_ for op in joins] == [Pass.INPUT_GRAD]
+    assert {op.kind for op in step.operations if op.name == "0:weight_grad"} == {"conv2d"}
 
 
 def test_nothing_to_train_is_refused():

@@ -7,7 +7,6 @@ the meta device, so at full size. Networks with grouped convolutions are left ou
 import pytest
 import torch
 from stored_bytes import stored_bytes
-from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,11 +17,11 @@ from zoo import BATCH, Saved, build, networks
 from camel_plugin.spec.step import Pass
 from camel_plugin.workload.capture.freeze import only_trainable
 from camel_plugin.workload.load import load_network
-from camel_plugin.workload.networks.units import AdditiveCoupling
+from camel_plugin.workload.networks.units import AdditiveCoupling, TwoStreamUnit
 
 
 def step_of(name, **recipe):
-    return load_network(name, batch=BATCH, micro_batch=BATCH, **recipe).step()
+    return load_network(name, batch=BATCH, micro_batch=BATCH, norm_group=BATCH, **recipe).step()
 
 
 def work(step, *passes):
@@ -95,15 +94,61 @@ class Inverted(Coupling):
         return None, x.grad, *(tensor.grad for tensor in side)
 
 
+class Half(torch.autograd.Function):
+    """The second half of a two-stream unit, ``y2 = s2 + G(y1)``: ``s2`` is had back, G runs once more."""
+
+    @staticmethod
+    def forward(ctx, unit, s2, y1):
+        ctx.unit = unit
+        with torch.no_grad():
+            y2 = s2 + unit.g(y1)
+        ctx.save_for_backward(y1, y2)
+        return y2
+
+    @staticmethod
+    def backward(ctx, dy2):
+        y1, y2 = (tensor.detach() for tensor in ctx.saved_tensors)
+        with torch.enable_grad():
+            g = ctx.unit.g(y1.requires_grad_())
+            y2 - g.detach()
+            g.backward(dy2)
+        return None, dy2, y1.grad
+
+
+class InvertedHalf(Half):
+    """The generic way: G runs for its stream, and once more for its gradients."""
+
+    @staticmethod
+    def backward(ctx, dy2):
+        y1, y2 = ctx.saved_tensors
+        with torch.no_grad():
+            y2 - ctx.unit.g(y1)
+        return Half.backward(ctx, dy2)
+
+
+def reversibly(half):
+    def forward(unit, x):
+        x1, x2 = x.chunk(2, 1)
+        first, second = (unit.project1, unit.project2) if unit.project else (unit._shrink, unit._shrink)
+        y1 = first(x1) + unit.f(x2)
+        return torch.cat([y1, half.apply(unit, second(x2), y1)], 1)
+
+    return forward
+
+
 PLAIN = AdditiveCoupling.forward
+KINDS = [("fused", Coupling, Half), ("generic", Inverted, InvertedHalf)]
 
 
-@pytest.mark.parametrize(("reversible", "function"), [("fused", Coupling), ("generic", Inverted)])
+@pytest.mark.parametrize(("reversible", "function", "half"), KINDS)
 @pytest.mark.parametrize("name", networks(lambda name: name.startswith(("rev", "dudnn-b"))))
-def test_a_reversible_step_does_the_work_of_a_reversible_autograd_function(name, reversible, function, monkeypatch):
+def test_a_reversible_step_does_the_work_of_a_reversible_autograd_function(
+    name, reversible, function, half, monkeypatch
+):
     step = step_of(name, schedule="reversible", reversible=reversible)
     module, x = build(name)
     monkeypatch.setattr(AdditiveCoupling, "forward", lambda block, x, *side: function.apply(block, x, *side))
+    monkeypatch.setattr(TwoStreamUnit, "forward", reversibly(half))
     ours = work(step, Pass.RECONSTRUCT, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD)
     loss = []
     assert work(step, Pass.FORWARD) == macs(lambda: loss.append(loss_of(module(x))))
@@ -125,7 +170,7 @@ def test_a_checkpointed_step_does_the_work_and_keeps_the_tensors_of_torch_s(name
         return loss_of(module.classifier(y))
 
     saved = Saved(module)
-    with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+    with saved.following():
         run(lambda segment, y: checkpoint(segment, y, use_reentrant=True))
     assert saved.elements - 1 == stored_bytes(step, 1)  # torch's loss keeps a scalar
     plain = macs(lambda: run(lambda segment, y: segment(y)).backward())
@@ -156,7 +201,7 @@ def test_a_partly_frozen_step_does_the_work_of_autograd(name, trainable):
         for path in evaluating:
             module.get_submodule(path).eval()
         saved, loss = Saved(module), []
-        with saved_tensors_hooks(saved.pack, lambda tensor: tensor):
+        with saved.following():
             forward = macs(lambda: loss.append(loss_of(module(x))))
         assert work(step, Pass.FORWARD) == forward
         assert work(step, Pass.INPUT_GRAD, Pass.WEIGHT_GRAD) == macs(lambda: loss[0].backward())

@@ -59,6 +59,8 @@ def conv_of(node: OperatorNode) -> Conv:
     """The convolution that a node computes, or whose input gradient a transposed convolution computes."""
     data, weight, out = node.input_shapes[0], node.input_shapes[1], node.output_shapes[0]
     if node.kind in ("linear", "matmul"):
+        data = data if len(data) > 1 else (1, *data)
+        weight = weight if len(weight) > 1 else (*weight, 1)
         return Conv(math.prod(data[:-2]), c=data[-1], m=weight[-1], n=data[-2])
     if is_transposed(node):
         data, out = out, data
@@ -74,6 +76,19 @@ def conv_of(node: OperatorNode) -> Conv:
         stride=node.extents("stride"),
         dilation=node.extents("dilation"),
     )
+
+
+def grouped_conv(node: OperatorNode) -> Conv:
+    """A product of which rows (or, of two matrices, columns) fall into equal groups; into one where they do not."""
+    (*lead, n, c), out = node.input_shapes[0], node.output_shapes[0]
+    m = node.input_shapes[1][-1]
+    if lead:
+        return Conv(math.prod(lead), c=c, m=m, n=n)
+    if len(out) > 2:
+        groups = out[0] if c % out[0] == 0 else 1
+        return Conv(groups, c=c // groups, m=m, n=n)
+    groups = node.input_shapes[1][0] if n % node.input_shapes[1][0] == 0 else 1
+    return Conv(groups, c=c, m=m, n=n // groups)
 
 
 def is_transposed(node: OperatorNode) -> bool:
