@@ -55,7 +55,7 @@ def value_words(plan: Plan, operation: Operation, level: str = "") -> dict[str, 
 
 def format_notes(machine: Machine, step: Step) -> list[str]:
     """What the formats of a step, sized by :func:`in_words`, do not touch on this machine."""
-    if not step.bits:
+    if not step.bits or all(t.words_per_value == 1 for t in step.tensors.values() if t.bits is None):
         return []
     sizes = ", ".join(f"{kind.value} {bits:.3g}" for kind, bits in step.bits.items())
     return [

@@ -54,7 +54,7 @@ def test_a_result_and_an_infeasible_one_fit_the_schema():
     missing = Infeasible("conv", (Shortfall("capacity of act", 9, 8, "words", "grow it"),))
     for data in (result.to_dict(), missing.to_dict()):
         jsonschema.validate(json.loads(json.dumps(data, allow_nan=False)), schema())
-        assert data["schema"] == 2
+        assert data["schema"] == 3
     broken = result.to_dict()
     del broken["operations"][0]["cost"]["cycles"]
     with pytest.raises(jsonschema.ValidationError):

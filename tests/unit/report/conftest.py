@@ -90,7 +90,7 @@ def make_result(operations=None, *, arch="camel", net="revresnet", **changes) ->
         area_m2=1.5e-6,
         lifetimes=(LevelLifetimes("act_buf", RETENTION_S, (), ()),),
         settings=Settings(),
-        recipe=Recipe(schedule="reversible", batch=64),
+        recipe=Recipe(schedule="reversible", batch=64, micro_batch=1),
         versions={"camel_plugin": "0.1.0"},
     )
     return replace(base, **changes)

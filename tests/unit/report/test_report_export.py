@@ -24,7 +24,7 @@ def test_json_round_trip(result, tmp_path):
     export.write(result, tmp_path / "out")
     read = json.loads((tmp_path / "out/result.json").read_text())
     assert read == json.loads(json.dumps(result.to_dict()))
-    assert read["schema"] == 2
+    assert read["schema"] == 3
     assert {operation["pass"] for operation in read["operations"]} == {
         operation.pass_ for operation in result.operations
     }

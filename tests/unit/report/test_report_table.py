@@ -148,7 +148,7 @@ def test_an_unusual_recipe_stands_in_the_headline(make, result):
     assert how(unusual).endswith(
         ", optimizer adam, trainable head *.g, precision default fp16 weight fp8, native engine"
     )
-    usual = make(recipe=Recipe(schedule="reversible", batch=64, optimizer="sgd"))
+    usual = make(recipe=Recipe(schedule="reversible", batch=64, micro_batch=1, optimizer="sgd"))
     assert how(usual) == how(result)
 
 

@@ -13,8 +13,6 @@ from camel_plugin.workload.load import load_network
 from camel_plugin.workload.lowering.training import lower
 from camel_plugin.workload.networks.vit import rev_vit
 
-own_inverse = pytest.mark.xfail(strict=False, reason="own inverse")
-
 
 class Coupling(nn.Module):
     """``y1 = x1 + F(x2)``, ``y2 = x2 + G(y1)`` on ``first`` and the other channels."""
