@@ -26,6 +26,7 @@ def differences(graph: Graph, b: StepBuilder) -> Iterator[str]:
         share = f"{missing / all_of_it:.1%} of all multiply-accumulates"
         yield f"WORK THAT IS NOT THAT OF AUTOGRAD: {operator} of {where}, {share}"
     made = Counter(name for op in b.operations if op.pass_ is not Pass.UPDATE for name in op.writes)
-    lost = [name for name in graph.weight_gradients if not made[f"{name}:grad"]]
+    trained = (name for name in graph.weight_gradients if graph.values[name].elements)
+    lost = [name for name in trained if not made[f"{name}:grad"]]
     if lost:
         yield f"GRADIENTS THAT AUTOGRAD MAKES AND THE STEP DOES NOT: {', '.join(lost[:3])} ({len(lost)} parameters)"
