@@ -6,8 +6,8 @@ pass. Every call that reaches a kernel passes the mode, whichever way the module
 views, writes in place, constants, functions with a backward pass of their own and gradients taken inside of the forward
 pass are what they are in training, with nothing listed by hand. A functionalised joint graph (AOTAutograd's) would
 show the same calls, but loses the module paths, the identity of memory and which node of the forward pass a call of the
-backward pass belongs to, and takes several times as long; ``torch.fx`` stops at data-dependent Python, ``torch.export``
-takes many seconds on deep networks.
+backward pass belongs to; ``torch.fx`` stops at data-dependent Python, ``torch.export`` takes many seconds on deep
+networks.
 
 What the graph does not mean: it is one path through the module, that of training mode and this input's shape.
 """

@@ -288,11 +288,11 @@ class _Search:
 
     def _never_zero(self, value: str) -> bool:
         maker = self.maker.get(value)
-        if maker is None:
-            return self.values[value].role in _GIVEN
+        if maker is None:  # a parameter or a mask may hold zeros
+            return False
         if maker.attributes.get("function") in _POSITIVE:
             return True
-        if maker.kind in ("mul", "div", "copy", "add"):
+        if maker.kind in ("mul", "div", "copy") or (maker.kind == "add" and len(maker.inputs) == 2):
             return all(self._never_zero(name) for name in maker.inputs)
         return False
 
